@@ -1,0 +1,6 @@
+//go:build !invariants
+
+package invariant
+
+// Enabled is false: this build does not check.
+const Enabled = false
