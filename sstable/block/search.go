@@ -1,0 +1,173 @@
+package block
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/strata-db/strata/internal/base"
+)
+
+// Prefixes returns what makes a search in a block of the bytewise order fast, to
+// be kept beside the block: eight bytes of each restart's user key, as numbers
+// that order as the bytes do. Keys of one block often begin alike, so the eight
+// bytes are those after what the first and the last restart have in common.
+//
+//	[0]      offset of the first key << 32 | length of what is common
+//	[1+j]    restart j: bytes common .. common+8, big-endian, zeros beyond its end
+//
+// data must have passed Check. A block without entries has none.
+func Prefixes(data []byte) []uint64 {
+	limit, n, ok := layout(data)
+	if !ok || limit == 0 || n == 0 {
+		return nil
+	}
+	first, last := restartKey(data, limit, 0), restartKey(data, limit, n-1)
+	common := commonPrefix(first, last)
+	e, _ := decode(data[:limit], 0)
+	p := make([]uint64, 1+n)
+	p[0] = uint64(e.key)<<32 | uint64(common)
+	for j := range n {
+		p[1+j] = prefix8(restartKey(data, limit, j), common)
+	}
+	return p
+}
+
+// restartKey returns the user key at restart j of a block that passed Check.
+func restartKey(data []byte, limit, j int) []byte {
+	e, ok := decode(data[:limit], restartAt(data, limit, j))
+	if !ok || e.keyEnd-e.key < base.TrailerLen {
+		return nil
+	}
+	return data[e.key : e.keyEnd-base.TrailerLen]
+}
+
+// prefix8 returns bytes skip .. skip+8 of b as a number, zeros beyond its end.
+func prefix8(b []byte, skip int) uint64 {
+	if skip+8 <= len(b) {
+		return binary.BigEndian.Uint64(b[skip:])
+	}
+	var v uint64
+	for i := skip; i < len(b); i++ {
+		v |= uint64(b[i]) << (56 - 8*(i-skip))
+	}
+	return v
+}
+
+// seekRestart returns the last restart whose key is below target, or 0: the
+// place from where a walk finds the first entry >= target.
+func seekRestart(cmp *base.Comparer, data []byte, limit, n int, prefixes []uint64, target base.InternalKey) int {
+	lo, hi := 0, n
+	if len(prefixes) == n+1 {
+		common := int(uint32(prefixes[0]))
+		key := int(prefixes[0] >> 32)
+		if c := bytes.Compare(target.UserKey[:min(common, len(target.UserKey))], data[key:key+common]); c != 0 {
+			if c < 0 {
+				return 0
+			}
+			return n - 1
+		}
+		lo, hi = equalRange(prefixes[1:], prefix8(target.UserKey, common))
+	}
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if restartBelow(cmp, data, limit, mid, target) {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return max(lo-1, 0)
+}
+
+// equalRange returns the bounds of the values equal to v in ascending a: lo is
+// the first >= v, hi the first > v.
+func equalRange(a []uint64, v uint64) (lo, hi int) {
+	n := len(a)
+	for lo < n {
+		mid := int(uint(lo+n) >> 1)
+		if a[mid] < v {
+			lo = mid + 1
+		} else {
+			n = mid
+		}
+	}
+	hi, n = lo, len(a)
+	for hi < n {
+		mid := int(uint(hi+n) >> 1)
+		if a[mid] <= v {
+			hi = mid + 1
+		} else {
+			n = mid
+		}
+	}
+	return lo, hi
+}
+
+func restartBelow(cmp *base.Comparer, data []byte, limit, j int, target base.InternalKey) bool {
+	e, ok := decode(data[:limit], restartAt(data, limit, j))
+	if !ok {
+		return false
+	}
+	k, ok := base.ParseInternalKey(data[e.key:e.keyEnd])
+	return ok && cmp.CompareInternal(k, target) < 0
+}
+
+// outcome is how a walk ended.
+type outcome uint8
+
+const (
+	found outcome = iota // at the first entry >= target
+	ended                // every entry is below target
+	odd                  // ask the walk that copies keys: damage, or bytes shared past a user key
+)
+
+// scan walks the entries of a bytewise block from off, which is a restart, to the
+// first entry >= target, without putting keys together. equal says that its user
+// key is the target's.
+//
+// It remembers how many bytes of the target the last key began with. An entry
+// that shares more than that with the last key compares to the target as the last
+// key did; of any other only its own bytes need comparing, as what it shares is
+// the target's beginning. So the key found is always a beginning of the target
+// followed by the entry's own bytes.
+func scan(data []byte, off int, target base.InternalKey) (e entry, at int, equal bool, out outcome) {
+	t := target.UserKey
+	match := 0    // bytes of t that the last key, trailer included, begins with
+	inKey := true // they end inside the last user key, so the next byte decided
+	last := 0     // length of the last key
+	for off < len(data) {
+		e, ok := decode(data, off)
+		size := e.shared + e.keyEnd - e.key
+		if !ok || e.shared > last || size < base.TrailerLen {
+			return e, off, false, odd
+		}
+		last = size
+		if e.shared > match {
+			if !inKey {
+				return e, off, false, odd
+			}
+			off = e.end
+			continue
+		}
+		own := data[e.key:e.keyEnd]
+		rest := t[e.shared:]
+		n := 0
+		for n < len(own) && n < len(rest) && own[n] == rest[n] {
+			n++
+		}
+		match = e.shared + n
+		ulen := size - base.TrailerLen
+		inKey = match < ulen
+		switch {
+		case inKey && (n == len(rest) || own[n] > rest[n]):
+			return e, off, false, found
+		case !inKey && ulen == len(t):
+			tr := base.Trailer(binary.LittleEndian.Uint64(data[e.keyEnd-base.TrailerLen:]))
+			if tr <= target.Trailer {
+				return e, off, true, found
+			}
+		}
+		off = e.end
+	}
+	return entry{}, off, false, ended
+}
