@@ -1,0 +1,155 @@
+package iterator
+
+import "github.com/strata-db/strata/internal/base"
+
+// forward finds the first key to show at or after the source's entry kv. With
+// leaving, versions of v.key are passed over first.
+func (v *Visible) forward(kv *KV, leaving bool) bool {
+	for n := 0; kv != nil; {
+		ukey, t := kv.K.UserKey, kv.K.Trailer
+		switch {
+		case leaving && v.equal(ukey, v.key):
+			// An older version of what was shown or deleted. v.key may also
+			// be the key that a walk backwards turns away from; then its
+			// newest versions come first.
+			if !t.Kind().Known() {
+				return v.fail(unknownKind(kv.K))
+			}
+			v.stats.Dead++
+			v.skipped(ukey)
+			if n++; n == stepsBeforeSeek {
+				kv = v.jumpGE(base.InternalKey{UserKey: v.key}) // trailer 0: behind every version
+				continue
+			}
+		case v.upper != nil && v.compare(ukey, v.upper) >= 0:
+			return v.end(pastEnd)
+		case t.SeqNum() > v.at:
+			kv = v.passTooNew(kv)
+			leaving = false
+			continue
+		default:
+			show, err := shown(kv.K)
+			if err != nil {
+				return v.fail(err)
+			}
+			if show {
+				v.state, v.kv, v.curK, v.curV = atForward, kv, ukey, kv.V
+				return true
+			}
+			v.stats.Tombstones++
+			v.skipped(ukey)
+			v.key = append(v.key[:0], ukey...)
+			leaving, n = true, 0
+		}
+		kv = v.it.Next()
+	}
+	return v.ended(pastEnd)
+}
+
+// passTooNew steps over the versions of kv's key that are above the sequence
+// number and returns the entry behind them.
+func (v *Visible) passTooNew(kv *KV) *KV {
+	v.key = append(v.key[:0], kv.K.UserKey...)
+	for n := 1; ; n++ {
+		v.stats.TooNew++
+		v.skipped(v.key)
+		if n == stepsBeforeSeek {
+			return v.jumpGE(base.SeekKey(v.key, v.at))
+		}
+		kv = v.it.Next()
+		if kv == nil || kv.K.SeqNum() <= v.at || !v.equal(kv.K.UserKey, v.key) {
+			return kv
+		}
+	}
+}
+
+// backward finds the last key to show whose oldest version is at or before the
+// source's entry kv.
+func (v *Visible) backward(kv *KV) bool {
+	for kv != nil {
+		if v.lower != nil && v.compare(kv.K.UserKey, v.lower) < 0 {
+			return v.end(beforeStart)
+		}
+		v.key = append(v.key[:0], kv.K.UserKey...)
+		before, show, err := v.collect(kv)
+		if before == nil && err == nil {
+			err = v.it.Err()
+		}
+		if err != nil {
+			return v.fail(err)
+		}
+		if show {
+			v.state, v.kv, v.curK, v.curV = atBackward, before, v.key, v.val
+			return true
+		}
+		kv = before
+	}
+	return v.ended(beforeStart)
+}
+
+// collect walks back over the versions of v.key from the oldest, kv, and takes
+// over the newest visible one: show says whether it is to be shown, v.val is its
+// value then. It returns the entry before all versions of the key; if that is
+// nil, the source may have an error, which counts.
+func (v *Visible) collect(kv *KV) (before *KV, show bool, err error) {
+	seen := false
+	for n := 1; kv != nil && v.equal(kv.K.UserKey, v.key); n++ {
+		if kv.K.SeqNum() > v.at {
+			kv = v.leave(kv)
+			break
+		}
+		if n == stepsBeforeSeek {
+			// The newest visible version directly. It exists: kv is visible.
+			if kv = v.jumpGE(base.SeekKey(v.key, v.at)); kv == nil {
+				return nil, false, v.it.Err()
+			}
+		}
+		if seen {
+			v.stats.Dead++ // the one seen before
+			v.skipped(v.key)
+		}
+		seen = true
+		if show, err = shown(kv.K); err != nil {
+			return nil, false, err
+		}
+		if show {
+			v.val = append(v.val[:0], kv.V...)
+		}
+		if n == stepsBeforeSeek {
+			kv = v.jumpLT()
+			break
+		}
+		kv = v.it.Prev()
+	}
+	if seen && !show {
+		v.stats.Tombstones++
+		v.skipped(v.key)
+	}
+	return kv, show, nil
+}
+
+// leave walks back from kv over all versions of v.key, which are too new to be
+// seen, and returns the entry before them.
+func (v *Visible) leave(kv *KV) *KV {
+	for n := 1; kv != nil && v.equal(kv.K.UserKey, v.key); n++ {
+		v.stats.TooNew++
+		v.skipped(v.key)
+		if n == stepsBeforeSeek {
+			return v.jumpLT()
+		}
+		kv = v.it.Prev()
+	}
+	return kv
+}
+
+// jumpGE skips forward by seeking.
+func (v *Visible) jumpGE(k base.InternalKey) *KV {
+	v.stats.Seeks++
+	return v.it.SeekGE(k)
+}
+
+// jumpLT skips backward over every version of v.key by seeking.
+func (v *Visible) jumpLT() *KV {
+	v.stats.Seeks++
+	return v.it.SeekLT(base.SeekKey(v.key, base.SeqNumMax))
+}
