@@ -1,0 +1,22 @@
+//go:build (amd64 || arm64 || loong64 || ppc64 || ppc64le || riscv64 || s390x) && !race
+
+package memtable
+
+import "golang.org/x/sys/unix"
+
+// smallEnd is what stays in ordinary pages at either end of an arena: a table
+// with few entries touches both ends and should not pay for two huge pages.
+const smallEnd = 1 << 20
+
+// adviseHuge asks for huge pages in all but the ends of a large arena. A table
+// that fills up touches memory at random, and TLB misses are a good part of its
+// cost. Advice only: failure changes nothing.
+func adviseHuge(mem []byte) {
+	if len(mem) >= 4<<20 {
+		_ = unix.Madvise(mem[smallEnd:len(mem)-smallEnd], unix.MADV_HUGEPAGE)
+	}
+}
+
+// forget gives the pages of a mapped arena back to the system. The range stays
+// mapped and reads as zeros.
+func forget(mem []byte) { _ = unix.Madvise(mem, unix.MADV_DONTNEED) }

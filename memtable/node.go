@@ -1,0 +1,4 @@
+package memtable
+
+type node struct{}
+type inner struct{}
