@@ -82,7 +82,7 @@ func (c *concat) SeekLT(key base.InternalKey) *KV {
 
 // forward returns the first entry of files i and up, not before key unless nil.
 func (c *concat) forward(i int, key *base.InternalKey) *KV {
-	c.reset()
+	c.err = nil
 	for ; i < c.n && c.use(i); i++ {
 		var kv *KV
 		if key != nil {
@@ -101,7 +101,7 @@ func (c *concat) forward(i int, key *base.InternalKey) *KV {
 
 // backward returns the last entry of files i and down, before key unless nil.
 func (c *concat) backward(i int, key *base.InternalKey) *KV {
-	c.reset()
+	c.err = nil
 	for ; i >= 0 && c.use(i); i-- {
 		var kv *KV
 		if key != nil {
@@ -116,14 +116,6 @@ func (c *concat) backward(i int, key *base.InternalKey) *KV {
 	}
 	c.i = i
 	return nil
-}
-
-// reset forgets an error, and the file that had it.
-func (c *concat) reset() {
-	if c.err != nil {
-		c.release() // its error is the one being forgotten
-		c.err = nil
-	}
 }
 
 // failed takes over the open file's error, if it has one.

@@ -196,9 +196,8 @@ func (v *Visible) Prev() bool {
 		v.run = 0
 		return v.backward(v.kv)
 	case atForward:
-		v.key = append(v.key[:0], v.kv.K.UserKey...)
 		v.run = 0
-		return v.backward(v.leave(v.it.Prev()))
+		return v.backward(v.it.Prev()) // newer versions of the shown key are too new
 	case fresh, pastEnd:
 		return v.Last()
 	}
