@@ -1,0 +1,121 @@
+package version
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/strata-db/strata/internal/base"
+)
+
+// next returns the state that follows from e. e is the caller's promise, not bytes from
+// disk: an error here is a bug above, returned so that it does no harm.
+func (s *state) next(o *Options, e *Edit) (state, error) {
+	n := *s
+	if e.Comparer != "" || e.NextFileNum != nil {
+		return n, errors.New("version: an applied edit states neither comparer nor next file number")
+	}
+	if e.LogNum != nil {
+		if *e.LogNum < s.logNum {
+			return n, fmt.Errorf("version: log number goes back from %s to %s", s.logNum, *e.LogNum)
+		}
+		n.logNum, n.prevLog = *e.LogNum, 0
+	}
+	if e.PrevLogNum != nil {
+		n.prevLog = *e.PrevLogNum
+	}
+	if e.LastSeq != nil {
+		n.lastSeq = *e.LastSeq
+	}
+	for _, p := range e.Pointers {
+		n.pointers[p.Level] = bytes.Clone(p.Key)
+	}
+	var err error
+	n.version, err = s.version.with(o, e)
+	return n, err
+}
+
+// with returns the version that follows from e, not yet installed.
+func (v *Version) with(o *Options, e *Edit) (*Version, error) {
+	if err := v.checkMoves(e); err != nil {
+		return nil, err
+	}
+	n := &Version{cmp: v.cmp, levels: v.levels, obsolete: o.Obsolete}
+	for i := range v.levels {
+		if !touches(e, i) {
+			continue
+		}
+		files, err := v.levels[i].with(v.cmp, i, e)
+		if err != nil {
+			return nil, err
+		}
+		n.levels[i] = newLevel(v.cmp, i, files)
+	}
+	return n, nil
+}
+
+// checkMoves returns an error unless each table that is named already and added again
+// is one that e deletes from its level, with the same FileMeta: the meta counts the
+// versions that name the file, so a second one would free a file that is in use.
+func (v *Version) checkMoves(e *Edit) error {
+	for _, a := range e.Added {
+		i := slices.IndexFunc(e.Deleted, func(d DeletedFile) bool { return d.Num == a.Meta.Num })
+		if i < 0 {
+			if a.Meta.refs.Load() > 0 {
+				return fmt.Errorf("version: edit adds %s, which a version names already", a.Meta.Num)
+			}
+			continue
+		}
+		if !slices.Contains(v.levels[e.Deleted[i].Level].files, a.Meta) {
+			return fmt.Errorf("version: edit moves %s with another FileMeta", a.Meta.Num)
+		}
+	}
+	return nil
+}
+
+func touches(e *Edit, level int) bool {
+	return slices.ContainsFunc(e.Deleted, func(d DeletedFile) bool { return d.Level == level }) ||
+		slices.ContainsFunc(e.Added, func(a AddedFile) bool { return a.Level == level })
+}
+
+// with returns the files of level num after e.
+func (l *level) with(cmp *base.Comparer, num int, e *Edit) ([]*FileMeta, error) {
+	gone := make(map[base.FileNum]bool)
+	for _, d := range e.Deleted {
+		if d.Level == num {
+			gone[d.Num] = true
+		}
+	}
+	deleted := len(gone)
+	files := make([]*FileMeta, 0, len(l.files)+len(e.Added))
+	for _, f := range l.files {
+		if gone[f.Num] {
+			delete(gone, f.Num)
+		} else {
+			files = append(files, f)
+		}
+	}
+	if len(gone) > 0 {
+		return nil, fmt.Errorf("version: edit deletes %d files of level %d, %d of which are not there", deleted, num, len(gone))
+	}
+	for _, a := range e.Added {
+		if a.Level != num {
+			continue
+		}
+		if cmp.CompareInternal(a.Meta.Smallest, a.Meta.Largest) > 0 {
+			return nil, fmt.Errorf("version: edit adds %s, which ends before it begins", a.Meta)
+		}
+		i, found := slices.BinarySearchFunc(files, a.Meta, func(x, y *FileMeta) int { return compareFiles(cmp, num, x, y) })
+		if found {
+			return nil, fmt.Errorf("version: edit adds %s to level %d, where it is already", a.Meta.Num, num)
+		}
+		files = slices.Insert(files, i, a.Meta)
+		for j := max(i, 1); j <= min(i+1, len(files)-1); j++ {
+			if err := checkNeighbours(cmp, num, files[j-1], files[j]); err != nil {
+				return nil, fmt.Errorf("version: edit adds %s: %w", a.Meta.Num, err)
+			}
+		}
+	}
+	return files, nil
+}
