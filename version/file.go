@@ -44,6 +44,7 @@ type SeqBounds struct{ Smallest, Largest base.SeqNum }
 type Stats struct {
 	Entries    uint64
 	Tombstones uint64
+	UserKeys   uint64 // distinct; 0 if not counted. Entries beyond it are shadowed
 	RawBytes   uint64 // keys and values before compression
 }
 
