@@ -96,7 +96,7 @@ func (t *Table) describe(r *sstable.Reader) {
 		t.meta.SetSeqBounds(version.SeqBounds{Smallest: lo, Largest: hi})
 	}
 	if p, ok := r.Properties(); ok {
-		t.meta.SetStats(version.Stats{Entries: p.Entries, Tombstones: p.Tombstones, RawBytes: p.RawKeyBytes + p.RawValueBytes})
+		t.meta.SetStats(version.Stats{Entries: p.Entries, Tombstones: p.Tombstones, UserKeys: p.UserKeys, RawBytes: p.RawKeyBytes + p.RawValueBytes})
 	}
 }
 
