@@ -25,6 +25,18 @@ var filesystems = []struct {
 }{
 	{"os", func(t *testing.T) (vfs.FS, string) { return vfs.OS, t.TempDir() }},
 	{"mem", func(t *testing.T) (vfs.FS, string) { return vfs.NewMem(), "/" }},
+	{"crash", func(t *testing.T) (vfs.FS, string) { return vfs.NewCrash(vfs.CrashOptions{}), "/" }},
+	{"crash-mapped", func(t *testing.T) (vfs.FS, string) {
+		return vfs.NewCrash(vfs.CrashOptions{MappedAppends: true}), "/"
+	}},
+	{"image", func(t *testing.T) (vfs.FS, string) {
+		return vfs.NewCrash(vfs.CrashOptions{}).Image(1, vfs.ImageOptions{}), "/"
+	}},
+	{"fault-mem", func(t *testing.T) (vfs.FS, string) {
+		f := vfs.NewFault(vfs.NewMem())
+		t.Cleanup(func() { require.Empty(t, f.OpenFiles()) })
+		return f, "/"
+	}},
 }
 
 // conform runs f on a fresh directory of every file system.

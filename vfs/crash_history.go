@@ -1,5 +1,7 @@
 package vfs
 
+import "slices"
+
 // crashPage is the unit in which the page cache writes a file, in bytes.
 const crashPage = 4 << 10
 
@@ -78,34 +80,19 @@ func (h *history) sync(live content) {
 // are behind the end.
 func (h *history) forgetRewritten(end int64) {
 	for page := range h.lost {
-		if page*crashPage >= end {
+		if page*crashPage >= end || h.rewritten(page, len(h.steps)) {
 			delete(h.lost, page)
-			continue
-		}
-		for _, s := range h.steps {
-			if s.touches(page) {
-				delete(h.lost, page)
-				break
-			}
 		}
 	}
 }
 
 // withoutLost returns live with the durable bytes in the lost pages.
 func (h *history) withoutLost(live content) content {
-	if len(h.lost) == 0 {
-		return live.cutTo(live.size)
+	if len(h.lost) > 0 {
+		live.data = slices.Clone(live.data)
+		h.patch(live.data, 0, 0)
 	}
-	data := append([]byte(nil), live.data...)
-	for page := range h.lost {
-		lo := page * crashPage
-		dst := data[lo:min(lo+crashPage, int64(len(data)))]
-		clear(dst)
-		if lo < int64(len(h.durable.data)) {
-			copy(dst, h.durable.data[lo:])
-		}
-	}
-	return content{data: data, size: live.size}
+	return live
 }
 
 // fail is a sync that failed as Linux does it: the pages count as clean from now

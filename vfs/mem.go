@@ -323,7 +323,7 @@ func (t *tree) SyncDir(dir string) error {
 		return pathError("sync", dir, syscall.ENOTDIR)
 	}
 	if t.rec != nil {
-		t.rec.syncDir(n, clean(dir))
+		t.rec.syncDir(n)
 	}
 	return nil
 }
