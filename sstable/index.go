@@ -87,19 +87,8 @@ func (x *index) makePrefixes() {
 	}
 	x.prefixes = make([]uint64, n)
 	for i := range x.prefixes {
-		x.prefixes[i] = prefix8(x.userKey(i)[len(x.common):])
+		x.prefixes[i] = block.Prefix8(x.userKey(i), len(x.common))
 	}
-}
-
-// prefix8 returns the first eight bytes of b as a number, zeros beyond its end.
-func prefix8(b []byte) (v uint64) {
-	if len(b) >= 8 {
-		return binary.BigEndian.Uint64(b)
-	}
-	for i, c := range b {
-		v |= uint64(c) << (56 - 8*i)
-	}
-	return v
 }
 
 func (x *index) len() int { return len(x.offsets) }
@@ -133,7 +122,7 @@ func (x *index) seek(target base.InternalKey) int {
 			}
 			return hi
 		}
-		lo, hi = equalRange(x.prefixes, prefix8(target.UserKey[n:]))
+		lo, hi = block.EqualRange(x.prefixes, block.Prefix8(target.UserKey, n))
 	}
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
@@ -144,23 +133,6 @@ func (x *index) seek(target base.InternalKey) int {
 		}
 	}
 	return lo
-}
-
-// equalRange returns the bounds of the values equal to v in ascending a: lo is
-// the first >= v, hi the first > v.
-func equalRange(a []uint64, v uint64) (lo, hi int) {
-	n := len(a)
-	for lo < n {
-		mid := int(uint(lo+n) >> 1)
-		if a[mid] < v {
-			lo = mid + 1
-		} else {
-			n = mid
-		}
-	}
-	for hi = lo; hi < len(a) && a[hi] == v; hi++ {
-	}
-	return lo, hi
 }
 
 // memory returns the bytes that x holds.

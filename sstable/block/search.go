@@ -27,7 +27,7 @@ func Prefixes(data []byte) []uint64 {
 	p := make([]uint64, 1+n)
 	p[0] = uint64(e.key)<<32 | uint64(common)
 	for j := range n {
-		p[1+j] = prefix8(restartKey(data, limit, j), common)
+		p[1+j] = Prefix8(restartKey(data, limit, j), common)
 	}
 	return p
 }
@@ -41,10 +41,14 @@ func restartKey(data []byte, limit, j int) []byte {
 	return data[e.key : e.keyEnd-base.TrailerLen]
 }
 
-// prefix8 returns bytes skip .. skip+8 of b as a number, zeros beyond its end.
-func prefix8(b []byte, skip int) uint64 {
+// Prefix8 returns bytes skip .. skip+8 of b as a number that orders as they do,
+// zeros beyond b's end.
+func Prefix8(b []byte, skip int) uint64 {
 	if skip+8 <= len(b) {
 		return binary.BigEndian.Uint64(b[skip:])
+	}
+	if rest := len(b) - skip; len(b) >= 8 && rest > 0 {
+		return binary.BigEndian.Uint64(b[len(b)-8:]) << (64 - 8*rest)
 	}
 	var v uint64
 	for i := skip; i < len(b); i++ {
@@ -66,7 +70,7 @@ func seekRestart(cmp *base.Comparer, data []byte, limit, n int, prefixes []uint6
 			}
 			return n - 1
 		}
-		lo, hi = equalRange(prefixes[1:], prefix8(target.UserKey, common))
+		lo, hi = EqualRange(prefixes[1:], Prefix8(target.UserKey, common))
 	}
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
@@ -79,28 +83,36 @@ func seekRestart(cmp *base.Comparer, data []byte, limit, n int, prefixes []uint6
 	return max(lo-1, 0)
 }
 
-// equalRange returns the bounds of the values equal to v in ascending a: lo is
+// EqualRange returns the bounds of the values equal to v in ascending a: lo is
 // the first >= v, hi the first > v.
-func equalRange(a []uint64, v uint64) (lo, hi int) {
-	n := len(a)
-	for lo < n {
-		mid := int(uint(lo+n) >> 1)
-		if a[mid] < v {
-			lo = mid + 1
-		} else {
-			n = mid
-		}
+func EqualRange(a []uint64, v uint64) (lo, hi int) {
+	lo = lowerBound(a, v)
+	if lo == len(a) || a[lo] != v {
+		return lo, lo
 	}
-	hi, n = lo, len(a)
-	for hi < n {
-		mid := int(uint(hi+n) >> 1)
-		if a[mid] <= v {
-			hi = mid + 1
-		} else {
-			n = mid
-		}
+	if v == 1<<64-1 {
+		return lo, len(a)
 	}
-	return lo, hi
+	return lo, lo + lowerBound(a[lo:], v+1)
+}
+
+// lowerBound returns the index of the first value >= v. Which half to go on with
+// cannot be predicted, so it is chosen without a branch.
+func lowerBound(a []uint64, v uint64) int {
+	lo, n := 0, len(a)
+	for n > 1 {
+		half := n >> 1
+		next := lo
+		if a[lo+half-1] < v {
+			next = lo + half
+		}
+		lo = next
+		n -= half
+	}
+	if n == 1 && a[lo] < v {
+		lo++
+	}
+	return lo
 }
 
 func restartBelow(cmp *base.Comparer, data []byte, limit, j int, target base.InternalKey) bool {
