@@ -146,15 +146,14 @@ func walkVisible(t *testing.T, r *rand.Rand, name string, v *iterator.Visible, w
 		i = min(max(i, -1), len(want))
 		log = append(log, move)
 		in := i >= 0 && i < len(want)
-		what := fmt.Sprintf("%s after %v", name, log[max(0, len(log)-8):])
-		require.NoError(t, v.Err(), what)
-		require.Equal(t, in, ok, what)
-		require.Equal(t, in, v.Valid(), what)
+		good := v.Err() == nil && ok == in && v.Valid() == in
 		if in {
-			require.Equal(t, want[i], pair{string(v.Key()), string(v.Value())}, what)
+			good = good && want[i] == pair{string(v.Key()), string(v.Value())}
 		} else {
-			require.Nil(t, v.Key(), what)
-			require.Nil(t, v.Value(), what)
+			good = good && v.Key() == nil && v.Value() == nil
+		}
+		if !good {
+			t.Fatalf("%s after %v: %v %q:%q, %v; want entry %d of %q", name, log[max(0, len(log)-8):], ok, v.Key(), v.Value(), v.Err(), i, want)
 		}
 	}
 }

@@ -171,6 +171,8 @@ func TestDrop(t *testing.T) {
 	one.Put(7, block(1000), false)
 	require.Nil(t, one.Get(7), "a dropped table keeps nothing")
 	require.EqualValues(t, 0, c.Metrics().Evictions)
+	c.shards[kept.shard].drop(kept) // seen in its slot before somebody else dropped it
+	held(t, c)
 }
 
 // An evicted block must not keep the rest of the ring from the collector, and
@@ -182,10 +184,10 @@ func TestEvictedBlocksAreFreed(t *testing.T) {
 	func() {
 		b := block(1000)
 		runtime.AddCleanup(b, func(int) { close(freed) }, 0)
-		tab.Put(0, b, false)
-		tab.Put(1, block(1000), false)
+		tab.Put(0, block(1000), false)
+		tab.Put(1, b, false)
 	}()
-	kept := tab.Get(1)
+	kept := tab.Get(0) // leaves the ring first, when the other is its neighbour
 	tab.Drop()
 	for range 50 {
 		runtime.GC()
@@ -268,6 +270,27 @@ func TestConcurrent(t *testing.T) {
 		tab.Drop()
 	}
 	blocks, bytes = held(t, c)
+	require.Zero(t, blocks)
+	require.Zero(t, bytes)
+}
+
+// A block put at the moment its table is dropped, twice at once even, does not
+// stay behind.
+func TestPutBesideDrop(t *testing.T) {
+	c := New(1 << 20)
+	for range 30000 {
+		tab := c.NewTable(1)
+		var wg sync.WaitGroup
+		wg.Add(2)
+		go func() { tab.Put(0, &Block{}, false); wg.Done() }()
+		go func() { tab.Drop(); wg.Done() }()
+		tab.Drop()
+		wg.Wait()
+		if tab.Peek(0) != nil {
+			t.Fatal("a dropped table holds a block")
+		}
+	}
+	blocks, bytes := held(t, c)
 	require.Zero(t, blocks)
 	require.Zero(t, bytes)
 }

@@ -34,7 +34,7 @@ func (s *shard) insert(t *Table, b *Block, cold bool) *Block {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	need := b.charge()
-	if need > s.capacity || t.dropped.Load() {
+	if need > s.capacity {
 		return b
 	}
 	slot := &t.slots[b.index]
@@ -46,16 +46,20 @@ func (s *shard) insert(t *Table, b *Block, cold bool) *Block {
 		}
 		return b // the winner was evicted meanwhile
 	}
+	// Only now: Drop sets the flag before it looks at the slots, so if the flag
+	// is not seen here, Drop will see the block, and wait for the mutex.
+	if t.dropped.Load() {
+		slot.Store(nil)
+		return b
+	}
 	s.makeRoom(need)
 	s.link(t, b, cold)
 	s.inserts++
-	if t.dropped.Load() {
-		s.unlink(b)
-	}
 	return b
 }
 
-// drop removes b if it still is in the ring.
+// drop removes b if it still is in the ring, from which an eviction, another Drop
+// or insert itself may have kept it.
 func (s *shard) drop(b *Block) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -323,6 +323,7 @@ func TestEvict(t *testing.T) {
 	_, _, _, err = r.Get(k, base.SeqNumMax, sstable.HashKey(k))
 	require.ErrorIs(t, err, base.ErrClosed)
 	require.NotErrorIs(t, err, base.ErrCorruption)
+	require.False(t, c.remember(tabs[0], r), "a load that ends after the eviction leaves nothing behind")
 	require.Zero(t, c.Metrics().Readers)
 	require.NoError(t, c.Close())
 }

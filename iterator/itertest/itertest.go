@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sort"
+	"strings"
 	"testing"
 
 	"github.com/strata-db/strata/internal/base"
@@ -71,7 +72,38 @@ type walk struct {
 
 	i     int // -1 before the start, len(want) past the end
 	ahead bool
-	log   []string
+
+	moves int
+	last  [12]step // move n is at n%12
+}
+
+// step is one move for the log. It keeps copies in buffers that are reused: a
+// walk makes many moves, and hardly any is ever printed.
+type step struct {
+	move    string
+	seek    base.InternalKey
+	gotSome bool
+	got     iterator.KV
+}
+
+func (s *step) set(move string, seek base.InternalKey, got *iterator.KV) {
+	s.move, s.gotSome = move, got != nil
+	s.seek = base.InternalKey{UserKey: append(s.seek.UserKey[:0], seek.UserKey...), Trailer: seek.Trailer}
+	if got != nil {
+		s.got.K = base.InternalKey{UserKey: append(s.got.K.UserKey[:0], got.K.UserKey...), Trailer: got.K.Trailer}
+		s.got.V = append(s.got.V[:0], got.V...)
+	}
+}
+
+func (s *step) String() string {
+	out := s.move
+	if strings.HasPrefix(out, "Seek") {
+		out += " " + s.seek.String()
+	}
+	if !s.gotSome {
+		return out + " -> nil"
+	}
+	return out + " -> " + format(&s.got)
 }
 
 // ends walks over both edges, where the contract has most to say.
@@ -81,7 +113,7 @@ func (w *walk) ends() {
 	w.prev()
 	w.prev()
 	w.next()
-	w.last()
+	w.toLast()
 	w.next()
 	w.next()
 	w.prev()
@@ -102,7 +134,7 @@ func (w *walk) whole() {
 	for w.first(); w.i < len(w.want); {
 		w.next()
 	}
-	for w.last(); w.i >= 0; {
+	for w.toLast(); w.i >= 0; {
 		w.prev()
 	}
 }
@@ -113,7 +145,7 @@ func (w *walk) absolute() {
 	case 0:
 		w.first()
 	case 1:
-		w.last()
+		w.toLast()
 	case 2, 3, 4:
 		w.seekGE(w.key())
 	default:
@@ -174,26 +206,30 @@ func (w *walk) search(k base.InternalKey) int {
 	return sort.Search(len(w.want), func(i int) bool { return w.cmp.CompareInternal(w.want[i].K, k) >= 0 })
 }
 
-func (w *walk) first() { w.t.Helper(); w.check("First", 0, w.it.First()) }
-func (w *walk) last()  { w.t.Helper(); w.check("Last", len(w.want)-1, w.it.Last()) }
-func (w *walk) next()  { w.t.Helper(); w.check("Next", w.i+1, w.it.Next()) }
-func (w *walk) prev()  { w.t.Helper(); w.check("Prev", w.i-1, w.it.Prev()) }
+func (w *walk) first() { w.t.Helper(); w.check("First", base.InternalKey{}, 0, w.it.First()) }
+func (w *walk) toLast() {
+	w.t.Helper()
+	w.check("Last", base.InternalKey{}, len(w.want)-1, w.it.Last())
+}
+func (w *walk) next() { w.t.Helper(); w.check("Next", base.InternalKey{}, w.i+1, w.it.Next()) }
+func (w *walk) prev() { w.t.Helper(); w.check("Prev", base.InternalKey{}, w.i-1, w.it.Prev()) }
 
 func (w *walk) seekGE(k base.InternalKey) {
 	w.t.Helper()
-	w.check("SeekGE "+k.String(), w.search(k), w.it.SeekGE(k))
+	w.check("SeekGE", k, w.search(k), w.it.SeekGE(k))
 }
 
 func (w *walk) seekLT(k base.InternalKey) {
 	w.t.Helper()
-	w.check("SeekLT "+k.String(), w.search(k)-1, w.it.SeekLT(k))
+	w.check("SeekLT", k, w.search(k)-1, w.it.SeekLT(k))
 }
 
 // check compares what the move gave with entry i of want.
-func (w *walk) check(move string, i int, got *iterator.KV) {
+func (w *walk) check(move string, seek base.InternalKey, i int, got *iterator.KV) {
 	w.t.Helper()
 	w.i = min(max(i, -1), len(w.want))
-	w.log = append(w.log, fmt.Sprintf("%s -> %s", move, format(got)))
+	w.last[w.moves%len(w.last)].set(move, seek, got)
+	w.moves++
 	var want *iterator.KV
 	if w.i >= 0 && w.i < len(w.want) {
 		want = &w.want[w.i]
@@ -208,11 +244,10 @@ func (w *walk) check(move string, i int, got *iterator.KV) {
 
 func (w *walk) fail(form string, args ...any) {
 	w.t.Helper()
-	moves := w.log[max(0, len(w.log)-12):]
-	for _, m := range moves {
-		w.t.Log(m)
+	for n := max(0, w.moves-len(w.last)); n < w.moves; n++ {
+		w.t.Log(w.last[n%len(w.last)].String())
 	}
-	w.t.Fatalf("seed %d, after %d moves, the last of them above: "+form, append([]any{w.seed, len(w.log)}, args...)...)
+	w.t.Fatalf("seed %d, after %d moves, the last of them above: "+form, append([]any{w.seed, w.moves}, args...)...)
 }
 
 func format(kv *iterator.KV) string {
