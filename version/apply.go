@@ -96,6 +96,7 @@ func (s *Set) write(e *Edit, next state) (unsettled bool, err error) {
 		rec := s.encode(e)
 		if outgrown = s.outgrown(len(rec)); !outgrown {
 			if err = s.append(rec); err == nil {
+				s.sweep()
 				return false, nil
 			}
 			unsettled = true
@@ -210,7 +211,7 @@ func (s *Set) retire() {
 }
 
 // switched takes note that the pointer durably leads to f, and removes the other
-// manifests; those that cannot be removed are tried again at the next switch.
+// manifests; those that cannot be removed are tried again at later edits.
 func (s *Set) switched(f *manifestFile) {
 	s.retire()
 	s.file, s.retryAt = f, 0
@@ -218,10 +219,16 @@ func (s *Set) switched(f *manifestFile) {
 		s.stale = append(s.stale, s.manifest)
 	}
 	s.manifest = f.name
-	s.stale = slices.DeleteFunc(s.stale, func(name string) bool { return s.remove(name) == nil })
+	s.sweep()
 	s.mu.Lock()
 	s.mu.metrics.Manifests++
 	s.mu.Unlock()
+}
+
+// sweep removes the manifests that are out of use. The pointer must durably lead to
+// s.file.
+func (s *Set) sweep() {
+	s.stale = slices.DeleteFunc(s.stale, func(name string) bool { return s.remove(name) == nil })
 }
 
 // remove removes a file of the directory; that it is already gone is no error.

@@ -81,24 +81,11 @@ func touches(e *Edit, level int) bool {
 
 // with returns the files of level num after e.
 func (l *level) with(cmp *base.Comparer, num int, e *Edit) ([]*FileMeta, error) {
-	gone := make(map[base.FileNum]bool)
-	for _, d := range e.Deleted {
-		if d.Level == num {
-			gone[d.Num] = true
-		}
+	kept, err := l.without(num, e)
+	if err != nil {
+		return nil, err
 	}
-	deleted := len(gone)
-	files := make([]*FileMeta, 0, len(l.files)+len(e.Added))
-	for _, f := range l.files {
-		if gone[f.Num] {
-			delete(gone, f.Num)
-		} else {
-			files = append(files, f)
-		}
-	}
-	if len(gone) > 0 {
-		return nil, fmt.Errorf("version: edit deletes %d files of level %d, %d of which are not there", deleted, num, len(gone))
-	}
+	var added []*FileMeta
 	for _, a := range e.Added {
 		if a.Level != num {
 			continue
@@ -106,16 +93,55 @@ func (l *level) with(cmp *base.Comparer, num int, e *Edit) ([]*FileMeta, error) 
 		if cmp.CompareInternal(a.Meta.Smallest, a.Meta.Largest) > 0 {
 			return nil, fmt.Errorf("version: edit adds %s, which ends before it begins", a.Meta)
 		}
-		i, found := slices.BinarySearchFunc(files, a.Meta, func(x, y *FileMeta) int { return compareFiles(cmp, num, x, y) })
-		if found {
-			return nil, fmt.Errorf("version: edit adds %s to level %d, where it is already", a.Meta.Num, num)
-		}
-		files = slices.Insert(files, i, a.Meta)
-		for j := max(i, 1); j <= min(i+1, len(files)-1); j++ {
-			if err := checkNeighbours(cmp, num, files[j-1], files[j]); err != nil {
-				return nil, fmt.Errorf("version: edit adds %s: %w", a.Meta.Num, err)
-			}
+		added = append(added, a.Meta)
+	}
+	sortFiles(cmp, num, added)
+	return merge(cmp, num, kept, added)
+}
+
+// without returns the files of level num that e does not delete.
+func (l *level) without(num int, e *Edit) ([]*FileMeta, error) {
+	gone := make(map[base.FileNum]bool)
+	for _, d := range e.Deleted {
+		if d.Level == num {
+			gone[d.Num] = true
 		}
 	}
-	return files, nil
+	if len(gone) == 0 {
+		return l.files, nil
+	}
+	kept := make([]*FileMeta, 0, len(l.files))
+	for _, f := range l.files {
+		if gone[f.Num] {
+			delete(gone, f.Num)
+		} else {
+			kept = append(kept, f)
+		}
+	}
+	for missing := range gone {
+		return nil, fmt.Errorf("version: edit deletes %s from level %d, where it is not", missing, num)
+	}
+	return kept, nil
+}
+
+// merge returns a and b, both in the order of level num, as one list of their own,
+// after checking that each file of b fits where it comes to lie.
+func merge(cmp *base.Comparer, num int, a, b []*FileMeta) ([]*FileMeta, error) {
+	out := make([]*FileMeta, 0, len(a)+len(b))
+	fresh := false // the last file of out is from b
+	for len(a)+len(b) > 0 {
+		fromB := len(a) == 0 || len(b) > 0 && compareFiles(cmp, num, b[0], a[0]) < 0
+		from := &a
+		if fromB {
+			from = &b
+		}
+		f := (*from)[0]
+		if len(out) > 0 && (fromB || fresh) {
+			if err := checkNeighbours(cmp, num, out[len(out)-1], f); err != nil {
+				return nil, fmt.Errorf("version: edit does not fit: %w", err)
+			}
+		}
+		out, *from, fresh = append(out, f), (*from)[1:], fromB
+	}
+	return out, nil
 }

@@ -2,6 +2,7 @@ package version_test
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -95,8 +96,7 @@ func checkSet(t *testing.T, c *testcorpus.Case, s *version.Set) {
 func TestCorpusApply(t *testing.T) {
 	cases, _ := testcorpus.Load(t)
 	for _, c := range cases {
-		dir := c.Copy(t)
-		o := version.Options{FS: vfs.OS, Dir: dir, Cmp: c.Comparer(t)}
+		o := version.Options{FS: inMemory(t, c.DB()), Dir: "db", Cmp: c.Comparer(t)}
 		s, err := version.Load(o)
 		if err != nil {
 			continue
@@ -121,4 +121,21 @@ func TestCorpusApply(t *testing.T) {
 				s2.LogNum(), s2.PrevLogNum(), s2.LastSeq(), s.LogNum(), s.PrevLogNum(), s.LastSeq())
 		}
 	}
+}
+
+// inMemory copies a directory of the disk to the directory db of a new file system.
+func inMemory(t *testing.T, dir string) vfs.FS {
+	t.Helper()
+	mem := vfs.NewMem()
+	must(t, mem.MkdirAll("db"))
+	for _, name := range names(t, vfs.OS, dir) {
+		info, err := vfs.OS.Stat(filepath.Join(dir, name))
+		must(t, err)
+		if info.IsDir() {
+			must(t, mem.MkdirAll("db/"+name))
+			continue
+		}
+		write(t, mem, "db", name, string(read(t, vfs.OS, filepath.Join(dir, name))))
+	}
+	return mem
 }

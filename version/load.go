@@ -67,6 +67,10 @@ func inspect(fsys vfs.FS, dir string) (p pointer, in *Inspection, err error) {
 // base.ErrComparerMismatch, ErrNewerRelease, *base.CorruptionError, which names
 // the damaged or missing file.
 //
+// What was read need not be durable: a process may have died between a write and its
+// sync. So no file may be deleted on the strength of it before an Apply has succeeded,
+// which writes everything anew.
+//
 // A directory whose Upgrade was interrupted loads as upgraded. Call FinishUpgrade
 // before, if it is to be written to.
 func Load(o Options) (*Set, error) {

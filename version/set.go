@@ -122,6 +122,14 @@ func (s *Set) TakeSpare(lo, hi base.FileNum) (base.FileNum, bool) {
 	return s.mu.spares.take(lo, hi)
 }
 
+// HasSpare reports whether TakeSpare would find a number.
+func (s *Set) HasSpare(lo, hi base.FileNum) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, _ := slices.BinarySearch(s.mu.spares.nums, lo+1)
+	return i < len(s.mu.spares.nums) && s.mu.spares.nums[i] < hi
+}
+
 // LogNum returns the log number: logs below it, but for PrevLogNum, are no longer
 // needed.
 func (s *Set) LogNum() base.FileNum {

@@ -152,7 +152,9 @@ func FinishUpgrade(o Options) error {
 	return removeOldFormat(&o)
 }
 
-// closeGate makes CURRENT a directory. The marker must be durable.
+// closeGate makes CURRENT a directory. The marker is there, but perhaps not durable yet:
+// a process may have died between the rename and the sync that was to follow. So the
+// directory is synced before CURRENT is touched.
 func closeGate(fsys vfs.FS, dir string) error {
 	list, err := List(fsys, dir)
 	if err != nil {
