@@ -2,13 +2,13 @@ package memtable
 
 import "github.com/strata-db/strata/internal/invariant"
 
-// poison overwrites what a table wrote into its arena, in builds that check
-// invariants, so that a slice kept too long shows nonsense at once.
-func poison(a *arena, used int64) {
-	if !invariant.Enabled || used > 64<<20 {
+// poison overwrites b in builds that check invariants, so that a slice of a
+// table that is kept too long shows nonsense at once.
+func poison(b []byte) {
+	if !invariant.Enabled {
 		return
 	}
-	for i := range a.mem[:min(used, int64(len(a.mem)))] {
-		a.mem[i] = 0xdb
+	for i := range b {
+		b[i] = 0xdb
 	}
 }

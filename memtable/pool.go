@@ -67,10 +67,13 @@ func (p *pool) take(n int64) *arena {
 	return a
 }
 
-// put takes back an arena of which at most used bytes were touched since get.
-func (p *pool) put(a *arena, used int64) {
-	poison(a, used)
-	a.touched = min(max(a.touched, used), int64(len(a.mem)))
+// put takes back an arena of which bytes [0, low) and [high, end) were touched
+// since get.
+func (p *pool) put(a *arena, low, high int64) {
+	size := int64(len(a.mem))
+	poison(a.mem[:low])
+	poison(a.mem[high:])
+	a.touched = min(max(a.touched, low+size-high), size)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.free = append(p.free, a)
