@@ -428,3 +428,25 @@ func BenchmarkRead140(b *testing.B) {
 		}
 	}
 }
+
+// The cost of a scan that finds nothing, over random bytes, over zeros, and over
+// bytes that look like long records everywhere.
+func BenchmarkFindAfter(b *testing.B) {
+	random := make([]byte, 1<<20)
+	rnd := rand.New(rand.NewPCG(5, 6))
+	for i := range random {
+		random[i] = byte(rnd.Uint32())
+	}
+	for name, data := range map[string][]byte{
+		"random":  random,
+		"zeros":   make([]byte, 1<<20),
+		"hostile": bytes.Repeat([]byte{1, 0x3f}, 1<<19),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				FindRecordAfter(data, 0, func([]byte) bool { return true })
+			}
+		})
+	}
+}

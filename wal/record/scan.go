@@ -118,7 +118,7 @@ func (s *scanner) skipZeros() {
 // the sums of all prefixes are computed once and combined instead.
 func (s *scanner) sum(lo, hi int) uint32 {
 	if s.sums == nil {
-		if s.work += hi - lo; s.work < 16*BlockSize {
+		if s.work += hi - lo; s.work < 32*BlockSize {
 			return checksum.New(s.b[lo:hi])
 		}
 		s.sums = prefixSums(s.b)
