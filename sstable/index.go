@@ -25,9 +25,10 @@ type index struct {
 	keys []byte
 	ends []uint32
 
-	// For the bytewise order: all separators begin with the common bytes, and
-	// prefixes are the eight bytes behind them, big-endian, so that they order as
-	// the keys do. Otherwise nil.
+	// For the bytewise order: all separators but the last begin with the common
+	// bytes, and prefixes are the eight bytes behind these, as numbers that order
+	// as the keys do. The last is left out because it is cut short by AppendSuccessor
+	// and mostly has nothing in common with the others. Otherwise nil.
 	common   []byte
 	prefixes []uint64
 }
@@ -72,22 +73,21 @@ func (x *index) add(key, value []byte) {
 }
 
 func (x *index) makePrefixes() {
-	n := x.len()
-	if n == 0 {
+	n := x.len() - 1
+	if n <= 0 {
 		return
 	}
-	x.common = x.userKey(0)
-	for i := range n {
-		k := x.userKey(i)
-		j := 0
-		for j < len(k) && j < len(x.common) && k[j] == x.common[j] {
-			j++
-		}
-		x.common = x.common[:j]
+	// In a sound index the first and the last have in common what all have. In
+	// an unsound one a key may be shorter than that.
+	first, last := x.userKey(0), x.userKey(n-1)
+	c := 0
+	for c < len(first) && c < len(last) && first[c] == last[c] {
+		c++
 	}
+	x.common = first[:c:c]
 	x.prefixes = make([]uint64, n)
 	for i := range x.prefixes {
-		x.prefixes[i] = block.Prefix8(x.userKey(i), len(x.common))
+		x.prefixes[i] = block.Prefix8(x.userKey(i), c)
 	}
 }
 
@@ -116,13 +116,17 @@ func (x *index) seek(target base.InternalKey) int {
 	lo, hi := 0, x.len()
 	if x.prefixes != nil {
 		n := len(x.common)
-		if c := bytes.Compare(target.UserKey[:min(n, len(target.UserKey))], x.common); c != 0 {
-			if c < 0 {
-				return 0
+		switch c := bytes.Compare(target.UserKey[:min(n, len(target.UserKey))], x.common); {
+		case c < 0:
+			return 0
+		case c > 0:
+			lo = len(x.prefixes)
+		default:
+			lo, hi = block.EqualRange(x.prefixes, block.Prefix8(target.UserKey, n))
+			if hi == len(x.prefixes) {
+				hi++
 			}
-			return hi
 		}
-		lo, hi = block.EqualRange(x.prefixes, block.Prefix8(target.UserKey, n))
 	}
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)

@@ -3,6 +3,7 @@ package block
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/strata-db/strata/internal/base"
 )
@@ -102,11 +103,8 @@ func lowerBound(a []uint64, v uint64) int {
 	lo, n := 0, len(a)
 	for n > 1 {
 		half := n >> 1
-		next := lo
-		if a[lo+half-1] < v {
-			next = lo + half
-		}
-		lo = next
+		_, below := bits.Sub64(a[lo+half-1], v, 0) // 1 if it is
+		lo += half & -int(below)
 		n -= half
 	}
 	if n == 1 && a[lo] < v {
