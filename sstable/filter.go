@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"sync"
 
 	"github.com/bits-and-blooms/bloom/v3"
 )
@@ -21,24 +22,79 @@ func bloomHashes(bitsPerKey int) int {
 	return min(max(int(math.Round(float64(bitsPerKey)*math.Ln2)), 1), 30)
 }
 
-// appendFilter appends the content of a filter block over the keys with the
-// given hashes.
-func appendFilter(dst []byte, hashes []KeyHash, bitsPerKey int) []byte {
-	m := uint64(len(hashes)) * uint64(bitsPerKey)
+// hashChunk is how many hashes a piece of a hashList holds: 64 KiB of them.
+const hashChunk = 2048
+
+// hashList collects the hashes of a table's keys, in pieces that are used again:
+// one slice would be copied each time it grows.
+type hashList struct {
+	full []*[hashChunk]KeyHash
+	last *[hashChunk]KeyHash
+	n    int // in last
+}
+
+var hashChunks = sync.Pool{New: func() any { return new([hashChunk]KeyHash) }}
+
+func (l *hashList) add(h KeyHash) {
+	if l.last == nil || l.n == hashChunk {
+		l.grow()
+	}
+	l.last[l.n] = h
+	l.n++
+}
+
+func (l *hashList) grow() {
+	if l.last != nil {
+		l.full = append(l.full, l.last)
+	}
+	l.last, l.n = hashChunks.Get().(*[hashChunk]KeyHash), 0
+}
+
+func (l *hashList) len() int { return len(l.full)*hashChunk + l.n }
+
+// each calls fn with all hashes, a piece at a time.
+func (l *hashList) each(fn func([]KeyHash)) {
+	for _, c := range l.full {
+		fn(c[:])
+	}
+	if l.last != nil {
+		fn(l.last[:l.n])
+	}
+}
+
+// release empties l and gives its memory to other lists.
+func (l *hashList) release() {
+	for _, c := range l.full {
+		hashChunks.Put(c)
+	}
+	if l.last != nil {
+		hashChunks.Put(l.last)
+	}
+	*l = hashList{}
+}
+
+// makeFilter returns the content of a filter block over the keys with the given
+// hashes.
+func makeFilter(hashes *hashList, bitsPerKey int) []byte {
+	m := uint64(hashes.len()) * uint64(bitsPerKey)
 	m = min(max((m+63)&^63, 64), maxFilterBits)
 	k := bloomHashes(bitsPerKey)
 	f := bloom.New(uint(m), uint(k))
-	set := f.BitSet()
+	words := f.BitSet().Words()
 	mod := newModulus(m)
-	for i := range hashes {
-		for j := range k {
-			set.Set(uint(mod.of(hashes[i].location(uint64(j)))))
+	hashes.each(func(piece []KeyHash) {
+		for i := range piece {
+			for j := range uint64(k) {
+				bit := mod.of(piece[i].location(j))
+				words[bit>>6] |= 1 << (bit & 63)
+			}
 		}
-	}
+	})
+	dst := make([]byte, 0, filterHeader+8*len(words))
 	dst = binary.LittleEndian.AppendUint64(dst, m)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(len(hashes)))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(hashes.len()))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(k))
-	for _, w := range set.Words() {
+	for _, w := range words {
 		dst = binary.LittleEndian.AppendUint64(dst, w)
 	}
 	return dst

@@ -54,11 +54,16 @@ func FuzzFilterEqualsLibrary(f *testing.F) {
 		sameLocations(t, a)
 		sameLocations(t, b)
 		per := int(bitsPerKey%100) + 1
+		var list hashList
 		hashes := []KeyHash{HashKey(a)}
 		for i := range n % 500 {
 			hashes = append(hashes, HashKey(fmt.Appendf(nil, "%d", i)))
 		}
-		content := appendFilter(nil, hashes, per)
+		for _, h := range hashes {
+			list.add(h)
+		}
+		content := makeFilter(&list, per)
+		list.release()
 		ours, err := parseFilter(content)
 		if err != nil {
 			t.Fatal(err)
@@ -105,14 +110,14 @@ func TestModulus(t *testing.T) {
 // Ten bits a key must deny about 99 of 100 absent keys, in both filters.
 func TestFalsePositives(t *testing.T) {
 	const n, probes = 10_000, 20_000
-	var hashes []KeyHash
+	var hashes hashList
 	var ldbHashes []uint32
 	for i := range n {
 		key := fmt.Appendf(nil, "%016d", i)
-		hashes = append(hashes, HashKey(key))
+		hashes.add(HashKey(key))
 		ldbHashes = append(ldbHashes, ldbHash(key))
 	}
-	f, err := parseFilter(appendFilter(nil, hashes, 10))
+	f, err := parseFilter(makeFilter(&hashes, 10))
 	if err != nil {
 		t.Fatal(err)
 	}

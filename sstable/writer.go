@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/internal/checksum"
@@ -92,7 +93,7 @@ type Writer struct {
 	scratch []byte
 
 	last     base.Trailer // of the last key; its user key is in data.LastKey
-	hashes   []KeyHash    // of distinct user keys
+	hashes   hashList     // of distinct user keys
 	ldb      *ldbFilterWriter
 	ldbBlock []uint32 // hashes of the block being filled
 
@@ -103,7 +104,7 @@ type Writer struct {
 // NewWriter returns a Writer that appends the bytes of a table to w, from the
 // table's first byte, in large pieces.
 func NewWriter(w io.Writer, o WriterOptions) *Writer {
-	t := &Writer{w: w, o: o.withDefaults()}
+	t := &Writer{w: w, o: o.withDefaults(), out: *outPool.Get().(*[]byte)}
 	t.data.Init(t.o.RestartInterval)
 	t.index.Init(1)
 	if t.o.LevelDBFilter && t.o.FilterBitsPerKey > 0 {
@@ -162,7 +163,7 @@ func (w *Writer) count(k base.InternalKey, value []byte, fresh bool) {
 	if fresh {
 		m.UserKeys++
 		if w.o.FilterBitsPerKey > 0 {
-			w.hashes = append(w.hashes, HashKey(k.UserKey))
+			w.hashes.add(HashKey(k.UserKey))
 		}
 	}
 	if w.ldb != nil && (fresh || w.data.Len() == 0) {
@@ -230,7 +231,7 @@ func (w *Writer) fail(err error) error {
 // EstimatedSize returns about how many bytes the file would have if Finish were
 // called now, before the compression of the block being filled.
 func (w *Writer) EstimatedSize() uint64 {
-	filter := uint64(len(w.hashes)) * uint64(w.o.FilterBitsPerKey) / 8
+	filter := uint64(w.hashes.len()) * uint64(w.o.FilterBitsPerKey) / 8
 	if w.ldb != nil {
 		filter *= 2
 	}
@@ -259,12 +260,26 @@ func (w *Writer) Finish() (Meta, error) {
 	w.out = f.append(w.out)
 	w.meta.Size = w.offset()
 	w.flush()
+	w.release()
 	if w.err == nil {
 		w.err = fmt.Errorf("sstable: table is finished")
 		return w.meta, nil
 	}
 	return Meta{}, w.err
 }
+
+// release gives large buffers to the next Writer.
+func (w *Writer) release() {
+	w.hashes.release()
+	if cap(w.out) <= keepBytes {
+		out := w.out[:0]
+		outPool.Put(&out)
+	}
+	w.out = nil
+}
+
+// outPool holds buffers for Writer.out.
+var outPool = sync.Pool{New: func() any { b := make([]byte, 0, writeBytes+64<<10); return &b }}
 
 // writeMeta writes filters, properties and the metaindex that names them, and
 // returns its handle.
@@ -277,8 +292,8 @@ func (w *Writer) writeMeta() Handle {
 	if w.ldb != nil {
 		add(ldbFilterName, w.ldb.finish(), NoCompression)
 	}
-	if len(w.hashes) > 0 {
-		content := appendFilter(nil, w.hashes, w.o.FilterBitsPerKey)
+	if w.hashes.len() > 0 {
+		content := makeFilter(&w.hashes, w.o.FilterBitsPerKey)
 		w.meta.FilterBytes = uint64(len(content))
 		add(bloomName, content, NoCompression)
 	}
@@ -302,7 +317,7 @@ func (w *Writer) properties() *Properties {
 		SmallestSeq:   m.SmallestSeq,
 		LargestSeq:    m.LargestSeq,
 	}
-	if len(w.hashes) > 0 {
+	if w.hashes.len() > 0 {
 		p.FilterBitsPerKey = uint64(w.o.FilterBitsPerKey)
 	}
 	return p

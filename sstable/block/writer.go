@@ -47,22 +47,25 @@ func (w *Writer) Add(k base.InternalKey, value []byte) {
 	}
 	w.left--
 	w.entries++
+	// Locals, so that the fields are stored once.
+	buf, last := w.buf, w.last
 	if whole || shared < len(k.UserKey) {
-		w.header(shared, len(k.UserKey)-shared+base.TrailerLen, len(value))
-		w.buf = append(w.buf, k.UserKey[shared:]...)
-		w.buf = binary.LittleEndian.AppendUint64(w.buf, uint64(k.Trailer))
-		w.last = append(w.last[:shared], k.UserKey[shared:]...)
-		w.last = binary.LittleEndian.AppendUint64(w.last, uint64(k.Trailer))
+		own := k.UserKey[shared:]
+		buf = appendHeader(buf, shared, len(own)+base.TrailerLen, len(value))
+		at := len(buf)
+		buf = append(buf, own...)
+		buf = binary.LittleEndian.AppendUint64(buf, uint64(k.Trailer))
+		last = append(last[:shared], buf[at:]...)
 	} else {
 		// The last key begins with the whole user key: the trailer may share too.
 		var t [base.TrailerLen]byte
 		binary.LittleEndian.PutUint64(t[:], uint64(k.Trailer))
-		s := commonPrefix(w.last[shared:], t[:])
-		w.header(shared+s, base.TrailerLen-s, len(value))
-		w.buf = append(w.buf, t[s:]...)
-		w.last = append(w.last[:shared+s], t[s:]...)
+		s := commonPrefix(last[shared:], t[:])
+		buf = appendHeader(buf, shared+s, base.TrailerLen-s, len(value))
+		buf = append(buf, t[s:]...)
+		last = append(last[:shared+s], t[s:]...)
 	}
-	w.buf = append(w.buf, value...)
+	w.buf, w.last = append(buf, value...), last
 }
 
 // AddPlain appends an entry whose key is key as it stands, without a trailer, as
@@ -76,7 +79,7 @@ func (w *Writer) AddPlain(key, value []byte) {
 	}
 	w.left--
 	w.entries++
-	w.header(shared, len(key)-shared, len(value))
+	w.buf = appendHeader(w.buf, shared, len(key)-shared, len(value))
 	w.buf = append(w.buf, key[shared:]...)
 	w.last = append(w.last[:shared], key[shared:]...)
 	w.buf = append(w.buf, value...)
@@ -87,14 +90,13 @@ func (w *Writer) restart() {
 	w.left = w.interval
 }
 
-func (w *Writer) header(shared, unshared, value int) {
+func appendHeader(dst []byte, shared, unshared, value int) []byte {
 	if shared|unshared|value < 0x80 {
-		w.buf = append(w.buf, byte(shared), byte(unshared), byte(value))
-		return
+		return append(dst, byte(shared), byte(unshared), byte(value))
 	}
-	w.buf = binary.AppendUvarint(w.buf, uint64(shared))
-	w.buf = binary.AppendUvarint(w.buf, uint64(unshared))
-	w.buf = binary.AppendUvarint(w.buf, uint64(value))
+	dst = binary.AppendUvarint(dst, uint64(shared))
+	dst = binary.AppendUvarint(dst, uint64(unshared))
+	return binary.AppendUvarint(dst, uint64(value))
 }
 
 // Finish appends the restart array and returns the block. The bytes are w's:
