@@ -1,0 +1,149 @@
+package strata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"syscall"
+
+	"github.com/strata-db/strata/internal/base"
+	"github.com/strata-db/strata/version"
+	"github.com/strata-db/strata/vfs"
+)
+
+// Checkpoint makes an openable copy of the database in dir, which must not
+// exist. It holds everything that was committed when Checkpoint was called. On
+// the same file system tables are hard links and take no space until the
+// database drops its own; logs and manifests are never linked. The copy is put
+// together beside dir and renamed when it is durable, so dir is whole or absent.
+func (d *DB) Checkpoint(ctx context.Context, dir string) (err error) {
+	if !d.begin() {
+		return ErrClosed
+	}
+	defer d.calls.Done()
+	if _, err := d.fs.Stat(dir); err == nil {
+		return fmt.Errorf("checkpoint: %w: %s", ErrExists, dir)
+	} else if !isNotExist(err) {
+		return publicError(fmt.Errorf("checkpoint: %w", err))
+	}
+	if d.opts.ReadOnly {
+		return fmt.Errorf("checkpoint: %w: what the log holds would have to be flushed", ErrReadOnly)
+	}
+	if err := d.flush(); err != nil {
+		return err
+	}
+	d.deleter.hold()
+	defer d.deleter.release(d)
+	v := d.set.Current()
+	defer v.Unref()
+	c := checkpoint{db: d, version: v, last: base.SeqNum(d.commits.visible.Load()), tmp: dir + ".unfinished"}
+	if err := c.make(ctx, dir); err != nil {
+		return publicError(errors.Join(fmt.Errorf("checkpoint: %w", err), c.remove()))
+	}
+	return nil
+}
+
+// checkpoint is one on its way.
+type checkpoint struct {
+	db      *DB
+	version *version.Version
+	last    base.SeqNum // at or above every sequence number in version
+	tmp     string
+	made    []string // files in tmp
+}
+
+func (c *checkpoint) make(ctx context.Context, dir string) error {
+	fs := c.db.fs
+	if err := c.remove(); err != nil {
+		return fmt.Errorf("remove what an earlier checkpoint left: %w", err)
+	}
+	if err := fs.MkdirAll(c.tmp); err != nil {
+		return err
+	}
+	edit := &version.Edit{LastSeq: &c.last}
+	var err error
+	eachTable(c.version, func(level int, f *version.FileMeta) {
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err == nil {
+			err = linkOrCopy(fs, c.db.path(f.Name()), filepath.Join(c.tmp, f.Name()))
+		}
+		meta := &version.FileMeta{Num: f.Num, Type: f.Type, Size: f.Size, Smallest: f.Smallest, Largest: f.Largest}
+		edit.Added = append(edit.Added, version.AddedFile{Level: level, Meta: meta})
+	})
+	if err != nil {
+		return err
+	}
+	set, err := version.Create(version.Options{FS: fs, Dir: c.tmp, Cmp: c.db.cmp, Logger: c.db.opts.Logger}, c.db.set.Upgraded())
+	if err != nil {
+		return err
+	}
+	set.MarkUsed(c.db.set.NextFileNum() - 1)
+	if err := errors.Join(set.Apply(edit), set.Close()); err != nil {
+		return err
+	}
+	if err := fs.SyncDir(c.tmp); err != nil {
+		return err
+	}
+	if err := fs.Rename(c.tmp, dir); err != nil {
+		return err
+	}
+	return fs.SyncDir(filepath.Dir(dir))
+}
+
+// remove takes away what is in tmp, and tmp: it is this package's own name.
+func (c *checkpoint) remove() error {
+	fs := c.db.fs
+	names, err := fs.List(c.tmp)
+	if isNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if t, _ := base.ParseFileName(name); t == base.FileUnknown {
+			return fmt.Errorf("%s holds %s, which is no database's", c.tmp, name)
+		}
+	}
+	for _, name := range names {
+		if err := fs.Remove(filepath.Join(c.tmp, name)); err != nil {
+			return err
+		}
+	}
+	return fs.Remove(c.tmp)
+}
+
+// linkOrCopy gives the file at from a second name, or copies it where the two
+// are on different file systems. A copy is synced.
+func linkOrCopy(fs vfs.FS, from, to string) error {
+	err := fs.Link(from, to)
+	if err == nil || !errors.Is(err, syscall.EXDEV) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return copyFile(fs, from, to)
+}
+
+func copyFile(fs vfs.FS, from, to string) (err error) {
+	src, err := fs.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	size, err := src.Size()
+	if err != nil {
+		return err
+	}
+	dst, err := fs.Create(to)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dst.Close()) }()
+	if _, err := io.Copy(dst, io.NewSectionReader(src, 0, size)); err != nil {
+		return err
+	}
+	return dst.Sync()
+}

@@ -1,0 +1,126 @@
+package strata
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/strata-db/strata/internal/base"
+	"github.com/strata-db/strata/version"
+	"github.com/strata-db/strata/vfs"
+)
+
+// Destroy removes the database in dir: its files, and the directory if nothing
+// else is in it. Files that are no database's stay. A directory without a
+// database is ErrNotDatabase and left alone; a missing one is no error. opts may
+// be nil; FS is what counts of it.
+func Destroy(dir string, opts *Options) error {
+	o := opts.withDefaults()
+	if err := destroy(o.FS, dir); err != nil {
+		return publicError(fmt.Errorf("destroy %s: %w", dir, err))
+	}
+	return nil
+}
+
+func destroy(fs vfs.FS, dir string) error {
+	names, err := fs.List(dir)
+	if isNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !isDatabase(names) {
+		if len(names) == 0 {
+			return nil
+		}
+		return fmt.Errorf("%w: neither CURRENT nor %s is there", ErrNotDatabase, base.MarkerName)
+	}
+	lock, err := fs.Lock(filepath.Join(dir, base.LockName), false)
+	if err != nil {
+		return err
+	}
+	// CURRENT goes first: what a crash leaves is then no database any more, and
+	// not a damaged one.
+	var errs []error
+	remove := func(name string) {
+		if err := fs.Remove(filepath.Join(dir, name)); err != nil && !isNotExist(err) {
+			errs = append(errs, err)
+		}
+	}
+	remove(base.MarkerName)
+	remove(base.CurrentName)
+	for _, name := range names {
+		if t, _ := base.ParseFileName(name); t != base.FileUnknown && t != base.FileLock {
+			remove(name)
+		}
+	}
+	errs = append(errs, lock.Close())
+	remove(base.LockName)
+	if len(errs) == 1 && errs[0] == nil {
+		removeIfEmpty(fs, dir)
+	}
+	return errors.Join(errs...)
+}
+
+// isDatabase reports whether names are those of a database's directory.
+func isDatabase(names []string) bool {
+	for _, name := range names {
+		if name == base.CurrentName || name == base.MarkerName || strings.HasPrefix(name, "MANIFEST-") {
+			return true
+		}
+	}
+	return false
+}
+
+func removeIfEmpty(fs vfs.FS, dir string) {
+	if names, err := fs.List(dir); err == nil && len(names) == 0 {
+		fs.Remove(dir)
+	}
+}
+
+// Upgrade takes the database in dir past LevelDB's format, one way: it may then
+// hold what LevelDB cannot represent (zstd blocks), and LevelDB and goleveldb
+// refuse the directory, their repair tools included. What the log holds is
+// flushed first. A crash at any point leaves a directory that opens, upgraded or
+// not. An upgraded directory is left as it is.
+func Upgrade(dir string, opts *Options) error {
+	o := opts.withDefaults()
+	o.ErrorIfMissing, o.ReadOnly, o.ErrorIfExists = true, false, false
+	compression := o.Compression
+	o.Compression = Snappy
+	o.Policy = Leveled(LeveledOptions{})
+	o.testing.disableAuto = true
+	d, err := Open(dir, &o)
+	if err != nil {
+		return err
+	}
+	_ = compression
+	if d.set.Upgraded() {
+		return d.Close()
+	}
+	if err := d.retireAllLogs(); err != nil {
+		return errors.Join(fmt.Errorf("upgrade %s: %w", dir, err), d.Close())
+	}
+	// The lock goes from this handle to the next without being free between:
+	// closing the files keeps it.
+	lock := d.lock
+	d.lock = nil
+	if err := d.Close(); err != nil {
+		return errors.Join(err, lock.Close())
+	}
+	err = version.Upgrade(version.Options{FS: o.FS, Dir: dir, Cmp: o.Comparer, Logger: o.Logger})
+	if err != nil {
+		err = publicError(fmt.Errorf("upgrade %s: %w", dir, err))
+	}
+	return errors.Join(err, lock.Close())
+}
+
+// retireAllLogs flushes, so that the only live log is the empty current one.
+func (d *DB) retireAllLogs() error {
+	if err := d.flush(); err != nil {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,327 @@
+package strata
+
+import (
+	"iter"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/strata-db/strata/internal/base"
+	"github.com/strata-db/strata/internal/tablecache"
+	"github.com/strata-db/strata/iterator"
+	"github.com/strata-db/strata/sstable"
+	"github.com/strata-db/strata/version"
+)
+
+// IterOptions says which keys an iterator shows. nil means all of them.
+type IterOptions struct {
+	// LowerBound is the first key that may be shown, UpperBound the first that
+	// may not: [LowerBound, UpperBound). nil is open; an empty UpperBound that is
+	// not nil is an empty range. They are copied.
+	LowerBound, UpperBound []byte
+
+	// NoCacheFill reads without leaving blocks in the cache, for long scans that
+	// will not be repeated.
+	NoCacheFill bool
+}
+
+// PrefixRange returns the options of an iterator over the keys that begin with
+// prefix, in the order of BytewiseComparer.
+func PrefixRange(prefix []byte) *IterOptions {
+	o := &IterOptions{LowerBound: append([]byte{}, prefix...)}
+	for n := len(prefix); n > 0; n-- {
+		if c := prefix[n-1]; c != 0xff {
+			o.UpperBound = append(append([]byte{}, prefix[:n-1]...), c+1)
+			break
+		}
+	}
+	return o
+}
+
+// An Iterator walks over keys in order, forwards and backwards, as the database
+// was when it was made. It belongs to one goroutine and must be closed.
+//
+//	it := db.NewIterator(nil)
+//	defer it.Close()
+//	for it.First(); it.Valid(); it.Next() { … it.Key(), it.Value() … }
+//	if err := it.Err(); err != nil { … }
+//
+// Before the first positioning, Next means First and Prev means Last, so loops
+// of the form "for it.Next()" work too. Every positioning returns Valid. An
+// error ends the walk and stays until the iterator is closed: damage is never
+// stepped over.
+type Iterator struct {
+	db    *DB
+	state *readState
+	vis   *iterator.Visible
+	err   error
+	fresh bool // not positioned yet
+	valid bool
+
+	made       time.Time
+	stack      []byte    // with Options.Debug
+	next, prev *Iterator // in iteratorList
+}
+
+// NewIterator returns an iterator over the database as it is now, not yet
+// positioned. On a closed DB its Err is ErrClosed.
+func (d *DB) NewIterator(o *IterOptions) *Iterator { return d.newIterator(o, base.SeqNumMax) }
+
+func (d *DB) newIterator(o *IterOptions, at base.SeqNum) *Iterator {
+	p := d.pin()
+	if p.readState == nil {
+		return &Iterator{err: ErrClosed}
+	}
+	rs := p.hold()
+	if at == base.SeqNumMax {
+		at = base.SeqNum(d.commits.visible.Load())
+	}
+	if o == nil {
+		o = &IterOptions{}
+	}
+	it := &Iterator{db: d, state: rs, fresh: true, made: time.Now()}
+	if d.opts.Debug {
+		it.stack = debug.Stack()
+	}
+	it.vis = iterator.NewVisible(d.cmp, d.newInternalIterator(rs, o), at, clone(o.LowerBound), clone(o.UpperBound))
+	d.iterators.add(it)
+	d.counters.iterators.Add(1)
+	return it
+}
+
+// clone copies b and keeps the difference between nil and empty.
+func clone(b []byte) []byte {
+	if b == nil {
+		return nil
+	}
+	return append([]byte{}, b...)
+}
+
+// newInternalIterator merges everything rs holds, newest source first.
+func (d *DB) newInternalIterator(rs *readState, o *IterOptions) iterator.Iterator {
+	var its []iterator.Iterator
+	for _, m := range rs.mems {
+		if !m.table.Empty() {
+			its = append(its, m.table.NewIter())
+		}
+	}
+	topts := sstable.IterOptions{FillCache: !o.NoCacheFill}
+	for _, f := range rs.version.Files(0) {
+		if d.outside(f, o) {
+			continue
+		}
+		it, err := openTable(f, topts)
+		if err != nil {
+			it = iterator.NewError(err)
+		}
+		its = append(its, it)
+	}
+	for level := 1; level < version.NumLevels; level++ {
+		if files := rs.version.Files(level); len(files) > 0 {
+			its = append(its, d.newRunIterator(files, topts))
+		}
+	}
+	return iterator.NewMerging(d.cmp, its...)
+}
+
+// newRunIterator walks the files of one run, opening each when it is reached.
+func (d *DB) newRunIterator(files []*version.FileMeta, o sstable.IterOptions) iterator.Iterator {
+	if len(files) == 1 {
+		if it, err := openTable(files[0], o); err == nil {
+			return it
+		}
+	}
+	return iterator.NewConcat(d.cmp, len(files),
+		func(i int) (smallest, largest base.InternalKey) { return files[i].Smallest, files[i].Largest },
+		func(i int) (iterator.Iterator, error) { return openTable(files[i], o) })
+}
+
+func openTable(f *version.FileMeta, o sstable.IterOptions) (iterator.Iterator, error) {
+	r, err := f.Table.(*tablecache.Table).Reader()
+	if err != nil {
+		return nil, err
+	}
+	return r.NewIter(o), nil
+}
+
+// outside reports that no key of f is within the bounds of o.
+func (d *DB) outside(f *version.FileMeta, o *IterOptions) bool {
+	return o.LowerBound != nil && d.cmp.Compare(f.Largest.UserKey, o.LowerBound) < 0 ||
+		o.UpperBound != nil && d.cmp.Compare(f.Smallest.UserKey, o.UpperBound) >= 0
+}
+
+// ready reports whether the iterator may be moved.
+func (it *Iterator) ready() bool {
+	if it.err != nil {
+		it.valid = false
+		return false
+	}
+	if it.db.closed.Load() {
+		it.err = ErrClosed
+		it.valid = false
+		return false
+	}
+	it.fresh = false
+	return true
+}
+
+func (it *Iterator) moved(ok bool) bool {
+	it.valid = ok
+	if !ok {
+		if err := it.vis.Err(); err != nil {
+			it.err = it.db.readError(err)
+		}
+	}
+	return ok
+}
+
+// First moves to the first key.
+func (it *Iterator) First() bool { return it.ready() && it.moved(it.vis.First()) }
+
+// Last moves to the last key.
+func (it *Iterator) Last() bool { return it.ready() && it.moved(it.vis.Last()) }
+
+// SeekGE moves to the first key at or after key.
+func (it *Iterator) SeekGE(key []byte) bool { return it.ready() && it.moved(it.vis.SeekGE(key)) }
+
+// SeekLT moves to the last key before key.
+func (it *Iterator) SeekLT(key []byte) bool { return it.ready() && it.moved(it.vis.SeekLT(key)) }
+
+// Next moves to the next key; from before the first key, to the first.
+func (it *Iterator) Next() bool {
+	if it.fresh {
+		return it.First()
+	}
+	return it.ready() && it.moved(it.vis.Next())
+}
+
+// Prev moves to the previous key; from behind the last key, to the last.
+func (it *Iterator) Prev() bool {
+	if it.fresh {
+		return it.Last()
+	}
+	return it.ready() && it.moved(it.vis.Prev())
+}
+
+// Valid reports whether the iterator is at a key.
+func (it *Iterator) Valid() bool { return it.valid }
+
+// Key returns the current key, nil if there is none. It is valid until the
+// iterator moves or is closed, and must not be modified.
+func (it *Iterator) Key() []byte {
+	if !it.valid {
+		return nil
+	}
+	return it.vis.Key()
+}
+
+// Value returns the current value, nil if there is none. It is valid until the
+// iterator moves or is closed, and must not be modified.
+func (it *Iterator) Value() []byte {
+	if !it.valid {
+		return nil
+	}
+	return it.vis.Value()
+}
+
+// Err returns what ended the walk, nil at a plain end.
+func (it *Iterator) Err() error { return it.err }
+
+// Close lets go of what the iterator kept, and returns Err. It may be called
+// twice; every other use after it gives ErrClosed.
+func (it *Iterator) Close() error {
+	if it.state == nil {
+		if it.err == ErrClosed {
+			return nil
+		}
+		return it.err
+	}
+	it.db.iterators.remove(it)
+	it.vis.Close()
+	it.state.unref()
+	err := it.err
+	it.state, it.valid = nil, false
+	it.err = ErrClosed
+	if err == ErrClosed {
+		return nil
+	}
+	return err
+}
+
+// All starts at the first key and walks forwards. It restarts the iterator, and
+// does not close it. key and value are valid for the one step.
+func (it *Iterator) All() iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		for ok := it.First(); ok; ok = it.Next() {
+			if !yield(it.Key(), it.Value()) {
+				return
+			}
+		}
+	}
+}
+
+// Backward starts at the last key and walks backwards. It restarts the iterator,
+// and does not close it. key and value are valid for the one step.
+func (it *Iterator) Backward() iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		for ok := it.Last(); ok; ok = it.Prev() {
+			if !yield(it.Key(), it.Value()) {
+				return
+			}
+		}
+	}
+}
+
+// rangeOver is Range for what has iterators.
+func rangeOver(r Reader, o *IterOptions, errp *error) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		it := r.NewIterator(o)
+		defer func() {
+			err := it.Err()
+			it.Close()
+			if errp != nil {
+				*errp = err
+			}
+		}()
+		for k, v := range it.All() {
+			if !yield(k, v) {
+				return
+			}
+		}
+	}
+}
+
+// iteratorList holds the open iterators in a ring around root, for metrics and
+// to name leaked ones.
+type iteratorList struct {
+	sync.Mutex
+	root Iterator
+	n    int
+}
+
+func (l *iteratorList) init() { l.root.next, l.root.prev = &l.root, &l.root }
+
+func (l *iteratorList) add(it *Iterator) {
+	l.Lock()
+	it.prev, it.next = l.root.prev, &l.root
+	it.prev.next, it.next.prev = it, it
+	l.n++
+	l.Unlock()
+}
+
+func (l *iteratorList) remove(it *Iterator) {
+	l.Lock()
+	it.prev.next, it.next.prev = it.next, it.prev
+	l.n--
+	l.Unlock()
+}
+
+func (l *iteratorList) open() []*Iterator {
+	l.Lock()
+	defer l.Unlock()
+	var out []*Iterator
+	for it := l.root.next; it != &l.root; it = it.next {
+		out = append(out, it)
+	}
+	return out
+}

@@ -1,0 +1,107 @@
+package strata
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/strata-db/strata/internal/base"
+	"github.com/strata-db/strata/internal/tablecache"
+	"github.com/strata-db/strata/version"
+)
+
+// A deleter removes files that nothing names any more. A removal that fails (on
+// Windows a file may still be open elsewhere) is tried again with the next one,
+// and in the end by the next Open. While held, removals wait: a checkpoint is
+// linking files.
+type deleter struct {
+	mu      sync.Mutex
+	held    int
+	pending []FileInfo
+}
+
+// add removes name now, or later if that is not possible.
+func (l *deleter) add(d *DB, name string, bytes uint64) {
+	l.mu.Lock()
+	l.pending = append(l.pending, FileInfo{Name: name, Bytes: bytes})
+	l.mu.Unlock()
+	l.drain(d)
+}
+
+// drain removes what is pending, unless held.
+func (l *deleter) drain(d *DB) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held > 0 {
+		return
+	}
+	var kept []FileInfo
+	for _, f := range l.pending {
+		if err := d.fs.Remove(d.path(f.Name)); err != nil && !isNotExist(err) {
+			kept = append(kept, f)
+			d.opts.Logger.Warn("could not remove a file", "file", f.Name, "err", err)
+		}
+	}
+	l.pending = kept
+}
+
+// hold keeps files from being removed until release.
+func (l *deleter) hold() {
+	l.mu.Lock()
+	l.held++
+	l.mu.Unlock()
+}
+
+func (l *deleter) release(d *DB) {
+	l.mu.Lock()
+	l.held--
+	l.mu.Unlock()
+	l.drain(d)
+}
+
+// obsoleteTables is called by the version set, without locks, with tables that
+// no version names any more.
+func (d *DB) obsoleteTables(files []*version.FileMeta) {
+	for _, f := range files {
+		f.Table.(*tablecache.Table).Evict()
+		if d.opts.ReadOnly {
+			continue
+		}
+		d.deleter.add(d, f.Name(), f.Size)
+		d.counters.tablesDeleted.Add(1)
+		emit(d.opts.Events.TableDeleted, FileInfo{Name: f.Name(), Bytes: f.Size})
+	}
+}
+
+// removeGarbage removes what a crash left behind: logs, tables and manifests
+// that nothing names, and unfinished files. Names it does not know stay. It runs
+// before background work begins, on a directory whose manifest was read.
+func (d *DB) removeGarbage() error {
+	names, err := d.fs.List(d.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		t, num := base.ParseFileName(name)
+		switch t {
+		case base.FileLog, base.FileLogUpgr:
+			if d.isLiveLog(num) {
+				continue
+			}
+		case base.FileTable, base.FileTableOld, base.FileTableUpgr, base.FileManifest, base.FileManifestUpgr:
+			if d.set.Keeps(t, num) {
+				continue
+			}
+		case base.FileTemp:
+		default:
+			continue
+		}
+		d.deleter.add(d, name, 0)
+	}
+	return nil
+}
+
+func (d *DB) isLiveLog(num base.FileNum) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.mu.segments, func(s segment) bool { return s.num == num })
+}

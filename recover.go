@@ -1,0 +1,184 @@
+package strata
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/strata-db/strata/internal/base"
+	"github.com/strata-db/strata/internal/batch"
+	"github.com/strata-db/strata/memtable"
+	"github.com/strata-db/strata/version"
+	"github.com/strata-db/strata/wal"
+)
+
+// recovery is what replaying the log gave.
+type recovery struct {
+	mems     []*memEntry // oldest first
+	segments []segment   // those that hold something, or are named by the manifest
+	empty    []wal.Segment
+	lastSeq  base.SeqNum
+	result   wal.Result
+	info     RecoveryInfo
+}
+
+// replay reads every live log segment into memtables. It changes nothing on
+// disk, unless the log is larger than the memtables may be: then it flushes.
+func (d *DB) replay() (*recovery, error) {
+	start := time.Now()
+	names, err := d.fs.List(d.dir)
+	if err != nil {
+		return nil, err
+	}
+	var segments []wal.Segment
+	for _, num := range d.set.LiveLogs(names) {
+		segments = append(segments, wal.Segment{Num: num, Type: d.set.LogType()})
+	}
+	rec := &recovery{lastSeq: d.set.LastSeq()}
+	r := replayer{db: d, rec: rec, first: make(map[base.FileNum]base.SeqNum)}
+	rec.result, err = wal.Replay(wal.ReplayOptions{
+		FS: d.fs, Dir: d.dir, Segments: segments, Salvage: d.opts.Salvage,
+	}, r.apply)
+	if err != nil {
+		return nil, fmt.Errorf("replay the log: %w", err)
+	}
+	r.finish(segments)
+	rec.info.Logs = len(segments)
+	rec.info.Batches, rec.info.Entries = rec.result.Batches, rec.result.Entries
+	for _, l := range rec.result.Lost {
+		rec.info.SkippedBytes += l.Bytes
+	}
+	if t := rec.result.Tear; t != nil {
+		rec.info.TornFile, rec.info.TornOffset, rec.info.TornBytes, rec.info.TornReason = t.File, t.Offset, t.DroppedBytes, t.Reason
+	}
+	for _, s := range rec.result.Dropped {
+		rec.info.DroppedLogs = append(rec.info.DroppedLogs, s.Name())
+	}
+	rec.info.Duration = time.Since(start)
+	return rec, nil
+}
+
+// replayer fills memtables from batches.
+type replayer struct {
+	db    *DB
+	rec   *recovery
+	mem   *memEntry
+	first map[base.FileNum]base.SeqNum // first sequence number by segment
+}
+
+func (r *replayer) apply(seg wal.Segment, _ int64, data []byte) error {
+	first, count := batch.SeqNum(data), batch.Count(data)
+	if _, ok := r.first[seg.Num]; !ok {
+		r.first[seg.Num] = first
+	}
+	if count == 0 {
+		return nil
+	}
+	for r.mem == nil || !r.mem.table.Reserve(int(count), int64(len(data))) {
+		r.seal()
+		r.mem = &memEntry{table: memtable.New(r.db.cmp, r.db.opts.MemtableBytes), minLog: seg.Num}
+		if err := r.spill(); err != nil {
+			return err
+		}
+	}
+	insertBatch(r.mem.table, data, first)
+	r.mem.logBytes += int64(len(data))
+	r.rec.lastSeq = max(r.rec.lastSeq, first+base.SeqNum(count)-1)
+	return nil
+}
+
+func (r *replayer) seal() {
+	if r.mem != nil {
+		r.rec.mems = append(r.rec.mems, r.mem)
+		r.mem = nil
+	}
+}
+
+// spill flushes the oldest memtable once there are too many, so that a log
+// written with larger memtables does not take more memory than these options
+// allow. The log stays live: a crash before the end replays it again.
+func (r *replayer) spill() error {
+	if r.db.opts.ReadOnly || len(r.rec.mems) < r.db.opts.MaxMemtables {
+		return nil
+	}
+	d, m := r.db, r.rec.mems[0]
+	m.tableNum = d.set.NewFileNum()
+	res, err := d.flushTable(m)
+	if err != nil {
+		return err
+	}
+	var edit version.Edit
+	for _, f := range res.Outputs {
+		edit.Added = append(edit.Added, version.AddedFile{Level: 0, Meta: f})
+	}
+	if err := d.set.Apply(&edit); err != nil {
+		return err
+	}
+	r.rec.mems = r.rec.mems[1:]
+	m.table.Unref()
+	return nil
+}
+
+// finish sorts the segments into those that hold something and the others.
+func (r *replayer) finish(segments []wal.Segment) {
+	r.seal()
+	rec := r.rec
+	rec.lastSeq = max(rec.lastSeq, rec.result.LastSeq)
+	dropped := make(map[base.FileNum]bool)
+	for _, s := range rec.result.Dropped {
+		dropped[s.Num] = true
+	}
+	for _, m := range rec.mems {
+		m.lastSeq = rec.lastSeq
+	}
+	needed := base.FileNum(0)
+	if len(rec.mems) > 0 {
+		needed = rec.mems[0].minLog
+	}
+	next := rec.lastSeq + 1
+	for i := len(segments) - 1; i >= 0; i-- {
+		s := segments[i]
+		if dropped[s.Num] {
+			continue
+		}
+		first, holds := r.first[s.Num]
+		if !holds {
+			first = next
+		}
+		next = first
+		// What no memtable needs stays only if the manifest names it.
+		if named := s.Num == r.db.set.LogNum(); named || (len(rec.mems) > 0 && s.Num >= needed) {
+			rec.segments = append([]segment{{s.Num, first}}, rec.segments...)
+		} else {
+			rec.empty = append(rec.empty, s)
+		}
+	}
+}
+
+// settle makes the end of the log definite before the first new write: segments
+// are cut where their readable part ends and synced, and what is behind a tear is
+// removed, durably. Otherwise the next recovery would stop at the old tear and
+// lose what was acknowledged after it. Logs of other engines are synced in any
+// case: they carry no sign of where they ended, so a tail that a power cut took
+// later would leave a hole nobody could see.
+func (d *DB) settle(rec *recovery) error {
+	changed := false
+	for _, s := range rec.result.Segments {
+		if s.Signed && s.Size == s.End {
+			continue
+		}
+		if err := d.fs.Truncate(d.path(s.Name()), s.End); err != nil {
+			return fmt.Errorf("cut the end off %s: %w", s.Name(), err)
+		}
+		changed = true
+	}
+	for _, s := range append(rec.result.Dropped, rec.empty...) {
+		if err := d.fs.Remove(d.path(s.Name())); err != nil && !isNotExist(err) {
+			return fmt.Errorf("remove %s: %w", s.Name(), err)
+		}
+		changed = true
+	}
+	if !changed {
+		return nil
+	}
+	return d.fs.SyncDir(d.dir)
+}

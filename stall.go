@@ -1,0 +1,256 @@
+package strata
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Write stalls: writers are first slowed, by an amount that grows as the tree
+// falls behind, and stopped only when the memtables or level 0 reach their
+// limit. What to do is a pure function of the tree, so a stall ends when its
+// cause does.
+//
+//	                       slowed            stopped
+//	level 0 tables         12 and more       24
+//	memtables              –                 Options.MaxMemtables
+//	compaction debt        over debtSlow     –
+//
+// Stops happen only where a memtable is sealed, the one place that adds to the
+// pressure. If background work fails meanwhile, the writer gets that error
+// instead of waiting for ever.
+
+// stallCause names why writers wait.
+type stallCause uint8
+
+const (
+	stallNone stallCause = iota
+	stallMemtables
+	stallLevel0
+	stallLevel0Slow
+	stallDebtSlow
+	stallCauses // how many there are
+)
+
+func (c stallCause) String() string {
+	return [...]string{"none", "memtables", "level0", "level0-slowdown", "debt-slowdown"}[c]
+}
+
+// The rates to which writers are slowed, in bytes a second: from slowFirst when
+// the slowdown begins to slowLast just before the stop.
+const (
+	slowFirst = 96 << 20
+	slowLast  = 4 << 20
+	// debtSlow is the compaction debt, in bytes, over which writers are slowed.
+	debtSlow = 64 << 30
+)
+
+// pressure is what stalls depend on.
+type pressure struct {
+	memtables, maxMemtables int // being filled included
+	level0, l0Slow, l0Stop  int
+	debtBytes               uint64
+}
+
+// stop returns why a memtable may not be sealed now.
+func (p pressure) stop() stallCause {
+	switch {
+	case p.memtables >= p.maxMemtables:
+		return stallMemtables
+	case p.level0 >= p.l0Stop:
+		return stallLevel0
+	}
+	return stallNone
+}
+
+// slowdown returns the rate to which writers are slowed, 0 for not at all.
+func (p pressure) slowdown() (bytesPerSecond int64, why stallCause) {
+	if p.level0 >= p.l0Slow {
+		over := min(float64(p.level0-p.l0Slow)/float64(max(1, p.l0Stop-p.l0Slow)), 1)
+		return int64(slowFirst - over*(slowFirst-slowLast)), stallLevel0Slow
+	}
+	if p.debtBytes > debtSlow {
+		over := min(float64(p.debtBytes-debtSlow)/debtSlow, 1)
+		return int64(slowFirst - over*(slowFirst-slowLast)), stallDebtSlow
+	}
+	return 0, stallNone
+}
+
+// stallControl is the state of stalls.
+type stallControl struct {
+	// slow says that writers have to call slowDown.
+	slow atomic.Bool
+
+	mu    sync.Mutex
+	rate  int64 // bytes a second while slow
+	why   stallCause
+	since time.Time
+	// free is when the bytes let through so far are paid for.
+	free time.Time
+
+	waits [stallCauses]stallCounter
+}
+
+type stallCounter struct{ count, nanos atomic.Int64 }
+
+func (s *stallControl) note(c stallCause, d time.Duration) {
+	s.waits[c].count.Add(1)
+	s.waits[c].nanos.Add(int64(d))
+}
+
+// minSlowWait is the shortest sleep: writers run ahead until they owe as much.
+const minSlowWait = time.Millisecond
+
+// slowDown makes a writer of n bytes wait as the current rate says.
+func (d *DB) slowDown(n int64) {
+	s := &d.stall
+	s.mu.Lock()
+	if s.rate == 0 {
+		s.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	if s.free.Before(now) {
+		s.free = now
+	}
+	s.free = s.free.Add(time.Duration(float64(n) / float64(s.rate) * float64(time.Second)))
+	owed, why := s.free.Sub(now), s.why
+	s.mu.Unlock()
+	if owed < minSlowWait {
+		return
+	}
+	t := time.NewTimer(owed)
+	select {
+	case <-t.C:
+	case <-d.closing:
+		t.Stop()
+	}
+	s.note(why, owed)
+}
+
+// pressureLocked reads the tree. d.mu is held.
+func (d *DB) pressureLocked() pressure {
+	p := pressure{
+		memtables: len(d.mu.imm) + 1, maxMemtables: d.opts.MaxMemtables,
+		l0Slow: d.opts.testing.l0Slow, l0Stop: d.opts.testing.l0Stop,
+	}
+	if rs := d.state.Load(); rs != nil {
+		if !d.unboundedLevel0 {
+			p.level0 = len(rs.version.Files(0))
+		}
+		p.debtBytes = d.mu.background.debt
+	}
+	return p
+}
+
+// updateStallLocked looks at the tree anew and slows or frees the writers. d.mu
+// is held; the returned event, if any, is for after it.
+func (d *DB) updateStallLocked() func() {
+	rate, why := d.pressureLocked().slowdown()
+	s := &d.stall
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was, since, before := s.rate != 0, s.since, s.why
+	s.rate, s.why = rate, why
+	s.slow.Store(rate != 0)
+	switch {
+	case rate != 0 && !was:
+		s.since = time.Now()
+		return func() { emit(d.opts.Events.StallBegin, StallInfo{Cause: why.String()}) }
+	case rate == 0 && was:
+		took := time.Since(since)
+		return func() { emit(d.opts.Events.StallEnd, StallInfo{Cause: before.String(), Duration: took}) }
+	}
+	return func() {}
+}
+
+// waitForRoom waits until a memtable may be sealed. d.commits.mu is held, so
+// other writers wait behind this one.
+func (d *DB) waitForRoom() error {
+	d.mu.Lock()
+	why := d.pressureLocked().stop()
+	if why == stallNone {
+		d.mu.Unlock()
+		return nil
+	}
+	d.mu.Unlock()
+	start := time.Now()
+	emit(d.opts.Events.StallBegin, StallInfo{Cause: why.String(), Stopped: true})
+	err := d.waitStalled()
+	took := time.Since(start)
+	d.stall.note(why, took)
+	emit(d.opts.Events.StallEnd, StallInfo{Cause: why.String(), Stopped: true, Duration: took})
+	return err
+}
+
+// waitStalled waits until nothing forbids sealing a memtable, or what would bring
+// that about has failed, or the DB is closed.
+func (d *DB) waitStalled() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		why := d.pressureLocked().stop()
+		switch {
+		case d.mu.closed:
+			return ErrClosed
+		case why == stallNone:
+			return nil
+		}
+		if err := d.stuckLocked(why); err != nil {
+			return err
+		}
+		d.mu.cond.Wait()
+	}
+}
+
+// stuckLocked returns why a stall cannot end by itself now. d.mu is held.
+func (d *DB) stuckLocked(why stallCause) error {
+	b := &d.mu.background
+	if why == stallMemtables {
+		return b.flushRetry.err
+	}
+	if b.compactRetry.err != nil {
+		return b.compactRetry.err
+	}
+	if len(b.quarantined) > 0 && b.compacting == 0 {
+		for _, err := range b.quarantined {
+			return fmt.Errorf("level 0 is full and cannot be compacted: %w", err)
+		}
+	}
+	return nil
+}
+
+// sealLocked seals the mutable memtable, gives it to the flush, and begins a new
+// one with a log segment of its own. d.commits.mu is held.
+//
+// The numbers taken here keep level 0 in order of age by file number, which is
+// how LevelDB reads it: the sealed memtable's table, a spare for a merge of its
+// neighbourhood, then the next log.
+func (d *DB) sealLocked() error {
+	if err := d.waitForRoom(); err != nil {
+		return err
+	}
+	c := &d.commits
+	old := c.mem
+	old.tableNum = d.set.NewFileNum()
+	d.set.ReserveSpare(d.set.NewFileNum())
+	num := d.set.NewFileNum()
+	if err := d.log.Rotate(num, c.nextSeq); err != nil {
+		return err
+	}
+	old.lastSeq = c.nextSeq - 1
+	c.mem = d.newMemEntry(num)
+	d.mu.Lock()
+	d.mu.segments = append(d.mu.segments, segment{num, c.nextSeq})
+	d.mu.imm = append(d.mu.imm, old)
+	d.mu.mem = c.mem
+	retired := d.publishStateLocked()
+	d.scheduleLocked()
+	event := d.updateStallLocked()
+	d.mu.Unlock()
+	retired.retire()
+	event()
+	emit(d.opts.Events.LogCreated, FileInfo{Name: d.logName(num)})
+	return nil
+}
