@@ -86,7 +86,7 @@ func (p *tiered) Debt(t *Tree) uint64 {
 		runs[i].busy = false
 	}
 	var debt uint64
-	if _, i, j := p.window(runs); i < j {
+	if _, i, j := p.window(runs, 0); i < j {
 		for _, r := range runs[i:j] {
 			debt += r.bytes
 		}
@@ -96,7 +96,13 @@ func (p *tiered) Debt(t *Tree) uint64 {
 
 func (p *tiered) Pick(t *Tree) *Plan {
 	runs := t.runs()
-	reason, i, j := p.window(runs)
+	merging := 0
+	for _, r := range t.Running {
+		if !r.Drop {
+			merging++
+		}
+	}
+	reason, i, j := p.window(runs, merging)
 	if i >= j {
 		return nil
 	}
@@ -104,10 +110,17 @@ func (p *tiered) Pick(t *Tree) *Plan {
 }
 
 // window returns the age-adjacent runs [i, j) to merge next, and why; i == j for
-// none.
-func (p *tiered) window(runs []sortedRun) (Reason, int, int) {
+// none. merging is the number of plans at work: each makes one run of those that
+// are busy.
+func (p *tiered) window(runs []sortedRun, merging int) (Reason, int, int) {
 	n := len(runs)
-	if n < p.o.Runs {
+	count := merging
+	for _, r := range runs {
+		if !r.busy {
+			count++
+		}
+	}
+	if count < p.o.Runs {
 		return 0, 0, 0
 	}
 	busyAt := func(i int) bool { return runs[i].busy }
@@ -137,7 +150,7 @@ func (p *tiered) window(runs []sortedRun) (Reason, int, int) {
 	// As many as bring the count below the trigger again.
 	for i := 0; i < n; i++ {
 		j := i
-		for j < n && !busyAt(j) && j-i < n-p.o.Runs+2 {
+		for j < n && !busyAt(j) && j-i < count-p.o.Runs+2 {
 			j++
 		}
 		if j-i >= 2 {
