@@ -62,8 +62,12 @@ func (c *checkpoint) make(ctx context.Context, dir string) error {
 	if err := fs.MkdirAll(c.tmp); err != nil {
 		return err
 	}
+	set, err := version.Create(version.Options{FS: fs, Dir: c.tmp, Cmp: c.db.cmp, Logger: c.db.opts.Logger}, c.db.set.Upgraded())
+	if err != nil {
+		return err
+	}
+	set.MarkUsed(c.db.set.NextFileNum() - 1)
 	edit := &version.Edit{LastSeq: &c.last}
-	var err error
 	eachTable(c.version, func(level int, f *version.FileMeta) {
 		if err == nil {
 			err = context.Cause(ctx)
@@ -75,13 +79,8 @@ func (c *checkpoint) make(ctx context.Context, dir string) error {
 		edit.Added = append(edit.Added, version.AddedFile{Level: level, Meta: meta})
 	})
 	if err != nil {
-		return err
+		return errors.Join(err, set.Close())
 	}
-	set, err := version.Create(version.Options{FS: fs, Dir: c.tmp, Cmp: c.db.cmp, Logger: c.db.opts.Logger}, c.db.set.Upgraded())
-	if err != nil {
-		return err
-	}
-	set.MarkUsed(c.db.set.NextFileNum() - 1)
 	if err := errors.Join(set.Apply(edit), set.Close()); err != nil {
 		return err
 	}

@@ -282,6 +282,9 @@ func (m *model) get(r Reader, want map[string]string) {
 // shown returns the keys of want within o, in order.
 func (m *model) shown(want map[string]string, o *IterOptions) []string {
 	var keys []string
+	if o.UpperBound != nil && len(o.UpperBound) == 0 {
+		return nil // an empty range in every order
+	}
 	for k := range want {
 		if (o.LowerBound == nil || m.cmp([]byte(k), o.LowerBound) >= 0) && (o.UpperBound == nil || m.cmp([]byte(k), o.UpperBound) < 0) {
 			keys = append(keys, k)
