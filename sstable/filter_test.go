@@ -143,9 +143,9 @@ func TestFalsePositives(t *testing.T) {
 	}
 }
 
-// LevelDB's hash on the values of its own test (util/hash_test.cc uses another
-// seed, so these were taken from filters that LevelDB 1.23 wrote); empty ranges
-// deny, senseless offsets admit.
+// Ranges without blocks deny, senseless offsets admit, and no damage makes the
+// probe read beyond the block. That the bits are LevelDB's is shown by
+// TestSameBytesAsLevelDB.
 func TestLDBFilterEdges(t *testing.T) {
 	w := ldbFilterWriter{bitsPerKey: 10}
 	w.addBlock(0, []uint32{ldbHash([]byte("a"))})
