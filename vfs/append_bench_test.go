@@ -40,3 +40,26 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAppendSync is an append of 150 bytes and a Sync, as a synced write
+// makes them.
+func BenchmarkAppendSync(b *testing.B) {
+	for _, mode := range []vfs.AppendMode{vfs.AppendMapped, vfs.AppendWrite} {
+		b.Run(mode.String(), func(b *testing.B) {
+			f, err := vfs.OS.CreateAppend(filepath.Join(b.TempDir(), "log"), vfs.AppendOptions{Mode: mode})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer f.Close()
+			p := make([]byte, 150)
+			for b.Loop() {
+				if err := f.Append(p); err != nil {
+					b.Fatal(err)
+				}
+				if err := f.Sync(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
