@@ -220,6 +220,7 @@ func (l *Log) Retire(below base.FileNum) []base.FileNum {
 			return false
 		}
 		nums = append(nums, s.num)
+		s.gone = true
 		if s.handle != nil {
 			s.closing = append(s.closing, s.handle)
 			s.handle = nil

@@ -43,6 +43,7 @@ type segment struct {
 	synced  int64    // of the first that many bytes it is known that they are on disk; -1: nothing is
 	named   bool     // the directory entry is on disk
 	failed  error    // of the sync that failed; for ever
+	gone    bool     // retired: nobody needs the bytes
 }
 
 // SegmentInfo describes a live segment.

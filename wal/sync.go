@@ -135,8 +135,8 @@ func (l *Log) syncTargets(ts []target) error {
 // syncOne syncs the bytes of one segment, if need be.
 func (l *Log) syncOne(t target) error {
 	l.mu.Lock()
-	durable, failed := t.synced >= t.size, t.failed
-	if failed != nil {
+	durable, failed := t.gone || t.synced >= t.size, t.failed
+	if failed != nil && !t.gone {
 		defer l.mu.Unlock()
 		return t.syncError()
 	}
@@ -147,6 +147,9 @@ func (l *Log) syncOne(t target) error {
 	h := t.handle
 	if h == nil {
 		f, err := l.openToSync(t.path)
+		if err != nil && l.isGone(t.segment) {
+			return nil // flushed and removed since the round began
+		}
 		if err != nil {
 			return fmt.Errorf("sync log segment %s: %w: %w", t.num, base.ErrNotDurable, err)
 		}
@@ -164,6 +167,13 @@ func (l *Log) syncOne(t target) error {
 	}
 	t.synced = max(t.synced, t.size)
 	return nil
+}
+
+// isGone reports that s was retired: its bytes are in tables.
+func (l *Log) isGone(s *segment) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return s.gone
 }
 
 // syncNames makes the directory entries durable. If that fails nothing is known
