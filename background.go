@@ -223,6 +223,10 @@ func (d *DB) installFlush(m *memEntry, res *compaction.Result) error {
 	needed := d.commits.memLogLocked(d, m)
 	d.logEditLocked(edit, needed)
 	d.mu.Unlock()
+	if err := d.anchorLog(edit); err != nil {
+		m.flushed = res
+		return err
+	}
 	if err := d.set.Apply(edit); err != nil {
 		// The table is durable; only its edit is tried again. It may be in a
 		// manifest already, so it must not be written a second time.
@@ -271,6 +275,18 @@ func (d *DB) logEditLocked(edit *version.Edit, needed base.FileNum) {
 			return
 		}
 	}
+}
+
+// anchorLog makes the name and the beginning of the log that edit names durable,
+// before a manifest says that recovery begins there.
+func (d *DB) anchorLog(edit *version.Edit) error {
+	if edit.LogNum == nil {
+		return nil
+	}
+	if err := d.log.Anchor(*edit.LogNum); err != nil {
+		return fmt.Errorf("make log %s durable: %w", d.logName(*edit.LogNum), err)
+	}
+	return nil
 }
 
 // retireLogs removes the segments below needed.

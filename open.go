@@ -265,6 +265,9 @@ func (d *DB) tidyLogs() error {
 	if !due {
 		return nil
 	}
+	if err := d.anchorLog(&edit); err != nil {
+		return err
+	}
 	if err := d.set.Apply(&edit); err != nil {
 		return fmt.Errorf("let old logs go: %w", err)
 	}
