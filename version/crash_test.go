@@ -240,7 +240,7 @@ func TestApplyCrash(t *testing.T) {
 // the one after; once the disk works again so must Apply, and nothing may be lost or
 // left over.
 func TestApplyFault(t *testing.T) {
-	for _, length := range []int64{1, 2, 3, 4, 6, 8, 1 << 40} {
+	for _, length := range []int64{1, 2, 3, 5, 1 << 40} {
 		for _, how := range []fault{failsBefore, failsAfter} {
 			for k := int64(1); ; k++ {
 				if !faultRun(t, k, length, how) {

@@ -78,7 +78,7 @@ func ParseFile(text string) (*FileMeta, error) {
 func parseFile(s string) (*FileMeta, string, error) {
 	bad := func() (*FileMeta, string, error) { return nil, "", fmt.Errorf("version: no file in %q", s) }
 	num, rest, ok := strings.Cut(s, ":[")
-	n, err := strconv.ParseUint(num, 10, 62)
+	n, err := strconv.ParseUint(num, 10, 63)
 	if !ok || err != nil {
 		return bad()
 	}

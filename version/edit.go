@@ -27,7 +27,8 @@ const (
 )
 
 // maxFileNum bounds the file numbers that are believed, so that counting on from
-// one can neither wrap nor give a name that does not parse.
+// one can neither wrap nor give a name that does not parse. No counter gets there;
+// Apply refuses to go beyond what Load would believe.
 const maxFileNum = base.FileNum(1) << 62
 
 // An Edit is the difference between two versions, and one record of a manifest.

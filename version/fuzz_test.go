@@ -2,12 +2,14 @@ package version_test
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/internal/testcorpus"
 	"github.com/strata-db/strata/version"
 	"github.com/strata-db/strata/vfs"
+	"github.com/strata-db/strata/wal/record"
 )
 
 // FuzzEditDecode feeds bytes to the decoder: an edit or an error, and an edit that is
@@ -30,8 +32,24 @@ func FuzzEditDecode(f *testing.F) {
 	})
 }
 
-// FuzzManifest loads a directory whose manifest is the given bytes: a set or an error.
-// What loads must survive a rewrite unchanged.
+// frame cuts b into records, each behind a byte that is its length, and frames them as a
+// manifest, so that the fuzzer need not find checksums.
+func frame(t *testing.T, b []byte) string {
+	mem := vfs.NewMem()
+	f, err := mem.CreateAppend("m", vfs.AppendOptions{Mode: vfs.AppendWrite})
+	must(t, err)
+	w := record.NewWriter(f, 0)
+	for len(b) > 0 {
+		n := min(int(b[0]), len(b)-1)
+		must(t, w.Write(b[1:1+n]))
+		b = b[1+n:]
+	}
+	must(t, f.Close())
+	return string(read(t, mem, "m"))
+}
+
+// FuzzManifest loads a directory whose manifest is the given bytes, or consists of the
+// given records: a set or an error. What loads must survive a rewrite unchanged.
 func FuzzManifest(f *testing.F) {
 	for _, id := range []string{"one-key-flushed-node", "manifest-zero-tail-cpp", "levels-go"} {
 		cases, _ := testcorpus.Load(f)
@@ -41,14 +59,23 @@ func FuzzManifest(f *testing.F) {
 			}
 			s, err := version.Load(version.Options{FS: vfs.OS, Dir: c.DB()})
 			must(f, err)
-			f.Add(read(f, vfs.OS, c.DB()+"/"+s.ManifestName()))
+			f.Add(read(f, vfs.OS, c.DB()+"/"+s.ManifestName()), false)
 		}
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
+	one := (&version.Edit{LogNum: num(2), NextFileNum: num(9), LastSeq: new(base.SeqNum(5))}).Encode(nil)
+	e := &version.Edit{}
+	e.Add(1, file(f, "5:[a#1,SET-b#2,SET]=3"))
+	two := e.Encode(nil)
+	f.Add(slices.Concat([]byte{byte(len(one))}, one, []byte{byte(len(two))}, two), true)
+	f.Fuzz(func(t *testing.T, b []byte, framed bool) {
+		manifest := string(b)
+		if framed {
+			manifest = frame(t, b)
+		}
 		fs := vfs.NewMem()
 		must(t, fs.MkdirAll("db"))
 		write(t, fs, "db", "CURRENT", "MANIFEST-000001\n")
-		write(t, fs, "db", "MANIFEST-000001", string(b))
+		write(t, fs, "db", "MANIFEST-000001", manifest)
 		in, err := version.Inspect(fs, "db")
 		if err != nil {
 			return

@@ -124,7 +124,7 @@ func readManifest(fsys vfs.FS, path string, fn func(off int64, e *Edit) error) (
 			return nil, size, nil
 		}
 		if err != nil {
-			tear, err := judge(f, size, err)
+			tear, err := judge(f, r, err)
 			return tear, size, err
 		}
 		e := new(Edit)

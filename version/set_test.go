@@ -184,6 +184,11 @@ func TestNextFileNum(t *testing.T) {
 		t.Errorf("next %s, want 201", n)
 	}
 	r := mustLoad(t, o)
+	far := file(t, "4611686018427387904:[a#1,SET-a#1,SET]") // the largest number Load believes
+	if err := r.Apply(&version.Edit{Added: []version.AddedFile{{Level: 1, Meta: far}}}); err == nil {
+		t.Error("applied an edit after which no file number is left")
+	}
+	r = mustLoad(t, o)
 	if got := r.LiveLogs([]string{"000031.log", "000030.log", "000010.log", "000020.log", "21.log", "x"}); !slices.Equal(got, []base.FileNum{20, 30, 31}) {
 		t.Errorf("live logs %v", got)
 	}

@@ -3,6 +3,7 @@ package version
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/strata-db/strata/internal/checksum"
@@ -19,26 +20,26 @@ const (
 	maxTearBytes = 64 << 20
 )
 
-// judge tells whether the error of a manifest's reader is the end of a file whose
+// judge tells whether the error of r, the reader of the manifest f, is the end of a file whose
 // writer died, and then what is lost, or damage.
 //
 // Every record of a manifest is synced before the next is begun. So a tear can only
-// be in the last record: no whole edit follows, and the bytes show that some of them
+// be in the last record: no whole one follows, at any offset, and the bytes show that some of them
 // never got to the disk. Either the file ends inside the record, or a part of it
 // within one sector is zeros. A checksum that is wrong without that is damage, and so
 // is a record that looks cut off but whose checksum fits what is there: its length was
 // changed.
-func judge(f io.ReaderAt, size int64, err error) (*Tear, error) {
+func judge(f io.ReaderAt, r *record.Reader, err error) (*Tear, error) {
 	var d *record.Damage
 	if !errors.As(err, &d) {
 		return nil, err
 	}
-	if d.Deliberate || size-d.Start > maxTearBytes {
+	if d.Deliberate || r.Size()-d.Start > maxTearBytes {
 		return nil, d.Corruption()
 	}
-	tail := make([]byte, size-d.Start)
+	tail := make([]byte, r.Size()-d.Start)
 	if n, err := f.ReadAt(tail, d.Start); n < len(tail) {
-		return nil, err
+		return nil, fmt.Errorf("%s at offset %d: %w", d.File, d.Start, err)
 	}
 	if allZero(tail) {
 		return nil, nil
@@ -47,7 +48,11 @@ func judge(f io.ReaderAt, size int64, err error) (*Tear, error) {
 	if !cutOff(d, damaged) && !unwritten(damaged, d.Offset) {
 		return nil, d.Corruption()
 	}
-	if editFollows(tail) {
+	_, _, follows, err := r.FindAfter(d.Start+1, func(rec []byte) bool { return len(rec) > 0 })
+	if err != nil {
+		return nil, err
+	}
+	if follows {
 		return nil, d.Corruption()
 	}
 	return &Tear{File: d.File, Offset: d.Start, DroppedBytes: int64(len(tail)), Reason: d.Kind.String()}, nil
@@ -73,23 +78,6 @@ func unwritten(b []byte, off int64) bool {
 			return true
 		}
 		b, off = b[n:], off+int64(n)
-	}
-	return false
-}
-
-// editFollows reports whether a later record begins in b, behind its first byte: a
-// full or first chunk with content and the right checksum, at any offset. After
-// damage neither lengths nor block borders can be relied on.
-func editFollows(b []byte) bool {
-	for i := 1; i+record.HeaderLen < len(b); i++ {
-		h := b[i:]
-		n := int(binary.LittleEndian.Uint16(h[4:]))
-		if typ := h[6]; typ != 1 && typ != 2 || n == 0 || record.HeaderLen+n > len(h) {
-			continue
-		}
-		if checksum.Mask(checksum.New(h[6:record.HeaderLen+n])) == binary.LittleEndian.Uint32(h) {
-			return true
-		}
 	}
 	return false
 }

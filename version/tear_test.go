@@ -72,7 +72,7 @@ func TestTornRecord(t *testing.T) {
 				t.Fatalf("keys %d, %s: tear %+v, want offset %d", c.keyLen, where, tear, last)
 			}
 		}
-		step := 1 + len(whole)/2000
+		step := 1 + len(whole)/300
 		for n := last; n < len(whole); n += step {
 			check(whole[:n], fmt.Sprintf("cut to %d of %d", n, len(whole)))
 		}

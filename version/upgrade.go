@@ -120,7 +120,7 @@ func emptyLog(fsys vfs.FS, path string) (bool, error) {
 		case err == io.EOF:
 			return true, nil
 		case errors.As(err, &d):
-			tear, err := judge(f, size, err)
+			tear, err := judge(f, r, err)
 			return tear == nil && err == nil, nil
 		case err != nil:
 			return false, err

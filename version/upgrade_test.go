@@ -173,8 +173,8 @@ func TestUpgradeKilled(t *testing.T) {
 		var cuts []*vfs.Crash
 		armed := false
 		crash = vfs.NewCrash(vfs.CrashOptions{OnOp: func(op vfs.Op) {
-			if armed {
-				cuts = append(cuts, images(crash, uint64(op.N))...)
+			for seed := uint64(0); armed && seed < 8; seed++ {
+				cuts = append(cuts, images(crash, uint64(op.N)<<8+seed)...)
 			}
 		}})
 		want := old(t, crash, "")
