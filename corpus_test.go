@@ -37,7 +37,8 @@ func TestCorpus(t *testing.T) {
 // TestCorpusWithoutLock does the same in directories without a LOCK file, which
 // a read-only opening must not make.
 func TestCorpusWithoutLock(t *testing.T) {
-	runCorpus(t, "without LOCK", nil, func(t *testing.T, c *testcorpus.Case) {
+	walkable := func(c *testcorpus.Case) bool { return c.Outcome() != testcorpus.Verify }
+	runCorpus(t, "without LOCK", walkable, func(t *testing.T, c *testcorpus.Case) {
 		dir := c.Copy(t)
 		if err := os.Remove(filepath.Join(dir, "LOCK")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
@@ -81,7 +82,7 @@ func TestCorpusDamagedForWriting(t *testing.T) {
 
 // runCorpus runs fn for every case that is wanted (nil: all), in parallel, and
 // prints one line that says how many there were. Of the full corpus exactly
-// testcorpus.FullCount cases must be loaded.
+// testcorpus.FullCount cases must be loaded. Short runs take every fifth case.
 func runCorpus(t *testing.T, what string, wanted func(*testcorpus.Case) bool, fn func(t *testing.T, c *testcorpus.Case)) {
 	cases, full := testcorpus.Load(t)
 	if full && len(cases) != testcorpus.FullCount {
@@ -90,8 +91,8 @@ func runCorpus(t *testing.T, what string, wanted func(*testcorpus.Case) bool, fn
 	var mu sync.Mutex
 	kinds, outcomes, ran, want := map[string]int{}, map[string]int{}, 0, 0
 	t.Run("case", func(t *testing.T) {
-		for _, c := range cases {
-			if wanted != nil && !wanted(c) {
+		for i, c := range cases {
+			if wanted != nil && !wanted(c) || testing.Short() && i%5 != 0 {
 				continue
 			}
 			want++
@@ -233,8 +234,13 @@ func checkDamageError(t *testing.T, c *testcorpus.Case, dir string, err error) {
 	}
 	names := []string{c.DamagedFile()}
 	switch {
-	case c.ID == "current-dangling-cpp":
-		names = append(names, "MANIFEST-000099")
+	case c.ID == "current-dangling-cpp", c.ID == "manifest-missing-cpp":
+		// One file names another that is not there: either may be called wrong,
+		// if the text names the missing one.
+		if !strings.Contains(err.Error(), "MANIFEST-0000") {
+			t.Errorf("error %q does not name the manifest", err)
+		}
+		names = append(names, "CURRENT", "MANIFEST-000099")
 	case c.ID == "manifest-size-wrong-cpp":
 		names = append(names, "000005.ldb")
 	case strings.HasPrefix(c.ID, "manifest-torn"):
