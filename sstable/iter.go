@@ -14,6 +14,10 @@ type IterOptions struct {
 
 	// FillCache puts the blocks that had to be read into the cache.
 	FillCache bool
+
+	// SameGoroutine forbids decoding ahead on another goroutine, which long scans
+	// and compactions do otherwise.
+	SameGoroutine bool
 }
 
 // An Iter walks a table. It is an iterator.Iterator. The table's file must stay
@@ -28,12 +32,16 @@ type Iter struct {
 	i   int
 	err error
 
+	pipe    *pipeline // decodes ahead; nil unless a scan is under way
 	ahead   readAhead
 	scratch []byte // decoded block, if it is not for the cache
 }
 
 // NewIter returns an Iter before the start of the table.
 func (r *Reader) NewIter(o IterOptions) *Iter {
+	if o.Compaction || r.cache == nil || r.cache.Capacity() == 0 {
+		o.FillCache = false
+	}
 	it := &Iter{r: r, o: o, i: -1}
 	it.ahead.init(r, o.Compaction)
 	return it
@@ -158,6 +166,16 @@ func (it *Iter) reset(i int) {
 func (it *Iter) load(i int) bool {
 	forward := i >= it.i
 	it.i = i
+	if it.pipe != nil {
+		if d := it.pipe.take(i); d != nil {
+			if d.err != nil {
+				return it.fail(d.err)
+			}
+			it.blk.Init(it.r.cmp, d.data, d.prefixes, d.where)
+			return true
+		}
+		it.stopPipe()
+	}
 	if !it.o.Compaction {
 		if b := it.r.slots.Get(i); b != nil {
 			it.ahead.hit()
@@ -165,45 +183,61 @@ func (it *Iter) load(i int) bool {
 			return true
 		}
 	}
-	h, err := it.r.dataHandle(i)
+	data, prefixes, at, err := it.read(i, forward)
 	if err != nil {
 		return it.fail(err)
 	}
-	raw, err := it.ahead.read(i, h, forward)
-	if err != nil {
-		return it.fail(err)
+	it.blk.Init(it.r.cmp, data, prefixes, at)
+	if it.worthPipeline(i, forward) {
+		it.pipe = newPipeline(it.r, it.o, i+1)
 	}
-	if it.o.FillCache && !it.o.Compaction {
-		return it.keep(i, raw, h)
-	}
-	content, err := it.r.decodeBlock(it.scratch, raw, h)
-	if err != nil {
-		return it.fail(err)
-	}
-	if cap(content) <= keepBytes {
-		it.scratch = content
-	}
-	at := it.r.where(h.Offset)
-	if err := block.Check(content, at); err != nil {
-		return it.fail(err)
-	}
-	it.blk.Init(it.r.cmp, content, nil, at)
 	return true
 }
 
+// read reads and decodes block i.
+func (it *Iter) read(i int, forward bool) (data []byte, prefixes []uint64, at block.Where, err error) {
+	h, err := it.r.dataHandle(i)
+	if err != nil {
+		return nil, nil, at, err
+	}
+	at = it.r.where(h.Offset)
+	raw, err := it.ahead.read(i, h, forward)
+	if err != nil {
+		return nil, nil, at, err
+	}
+	if it.o.FillCache && it.ahead.fills() {
+		data, prefixes, err = it.r.keep(i, raw, h, it.ahead.long())
+		return data, prefixes, at, err
+	}
+	data, err = it.r.decodeBlock(it.scratch, raw, h)
+	if err != nil {
+		return nil, nil, at, err
+	}
+	if cap(data) <= keepBytes {
+		it.scratch = data
+	}
+	return data, nil, at, block.Check(data, at)
+}
+
 // keep decodes a block into memory of its own and puts it into the cache.
-func (it *Iter) keep(i int, raw []byte, h Handle) bool {
-	content, err := it.r.decodeBlock(nil, raw, h)
+func (r *Reader) keep(i int, raw []byte, h Handle, cold bool) ([]byte, []uint64, error) {
+	content, err := r.decodeBlock(nil, raw, h)
 	if err != nil {
-		return it.fail(err)
+		return nil, nil, err
 	}
-	b, err := it.r.newBlock(content, h)
+	b, err := r.newBlock(content, h)
 	if err != nil {
-		return it.fail(err)
+		return nil, nil, err
 	}
-	b = it.r.slots.Put(i, b, it.ahead.long())
-	it.blk.Init(it.r.cmp, b.Data, b.Prefixes, it.r.where(h.Offset))
-	return true
+	b = r.slots.Put(i, b, cold)
+	return b.Data, b.Prefixes, nil
+}
+
+func (it *Iter) stopPipe() {
+	if it.pipe != nil {
+		it.pipe.stop()
+		it.pipe = nil
+	}
 }
 
 // Err implements iterator.Iterator.
@@ -217,6 +251,7 @@ func (it *Iter) Err() error {
 // Close implements iterator.Iterator.
 func (it *Iter) Close() error {
 	err := it.Err()
+	it.stopPipe()
 	it.blk.Reset()
 	it.ahead = readAhead{}
 	it.scratch = nil

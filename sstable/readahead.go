@@ -10,9 +10,13 @@ const (
 	// a walk counts as a scan.
 	sequentialMisses = 2
 
-	// longMisses is after how many the blocks are put into the cache as cold:
-	// about a megabyte of blocks that nobody else may want.
+	// longMisses is after how many the blocks go into the cache as cold, and only
+	// while it has room: after about a megabyte of blocks that nobody else may
+	// want. A scan that kept on would pay for memory to evict its own blocks.
 	longMisses = 256
+
+	// roomEvery is after how many blocks a long scan asks again for room.
+	roomEvery = 64
 )
 
 // readAhead reads the blocks of one Iter, in larger pieces once it moves
@@ -22,8 +26,9 @@ type readAhead struct {
 	chunk  int // bytes to read at a time; 0: one block
 	always bool
 
-	last int // the block read last
-	run  int // how many neighbours were read in a row
+	last int  // the block read last
+	run  int  // how many neighbours were read in a row
+	room bool // the cache had room when a long scan last asked
 
 	buf []byte // what was read, from file offset off
 	off uint64
@@ -47,6 +52,18 @@ func (a *readAhead) hit() {
 // long reports whether the walk has read enough in a row to look like one that
 // will not come back.
 func (a *readAhead) long() bool { return a.run >= longMisses }
+
+// fills reports whether the block read last is worth a place in the cache.
+func (a *readAhead) fills() bool {
+	if !a.long() {
+		return true
+	}
+	if (a.run-longMisses)%roomEvery == 0 {
+		m := a.r.cache.Metrics()
+		a.room = m.Bytes < m.Capacity-m.Capacity/16
+	}
+	return a.room
+}
 
 // read returns block i, at h, as it is on disk with its trailer. The bytes are
 // a's, valid until the next read.

@@ -36,6 +36,7 @@ type Reader struct {
 	size  int64
 	name  string
 	cmp   *base.Comparer
+	cache *cache.Cache // nil if there is none
 	slots *cache.Table
 
 	index  *index
@@ -52,7 +53,7 @@ type Reader struct {
 // metaindex, filter and properties. Damage in the first two is an error; without
 // the others the table is readable, and Verify reports them.
 func NewReader(s Source, size int64, o ReaderOptions) (*Reader, error) {
-	r := &Reader{src: s, size: size, name: o.Name, cmp: o.Cmp}
+	r := &Reader{src: s, size: size, name: o.Name, cmp: o.Cmp, cache: o.Cache}
 	if r.cmp == nil {
 		r.cmp = base.Bytewise
 	}

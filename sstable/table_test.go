@@ -3,9 +3,13 @@ package sstable
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/strata-db/strata/internal/base"
@@ -251,4 +255,132 @@ func TestAddOutOfOrder(t *testing.T) {
 			t.Errorf("finished after an error")
 		}
 	}
+}
+
+// Many goroutines on one Reader with a small cache: everybody must see the table
+// as it is. Run with -race.
+func TestConcurrentReaders(t *testing.T) {
+	kvs := makeEntries(base.Bytewise, 3000, 4)
+	b, _ := buildTable(t, WriterOptions{BlockBytes: 512, FilterBitsPerKey: 10, Compression: Snappy}, kvs)
+	r := openTable(t, b, nil, cache.New(64<<10))
+	var wg sync.WaitGroup
+	for g := range uint64(4) {
+		wg.Go(func() {
+			it := r.NewIter(IterOptions{FillCache: g%2 == 0, Compaction: g == 1})
+			i := 0
+			for kv := it.First(); kv != nil; kv = it.Next() {
+				if kv.K.String() != kvs[i].K.String() || !bytes.Equal(kv.V, kvs[i].V) {
+					t.Errorf("entry %d is %v", i, kv.K)
+					break
+				}
+				if i%5 == 0 {
+					if _, _, ok, err := r.Get(kv.K.UserKey, kv.K.SeqNum(), HashKey(kv.K.UserKey)); !ok || err != nil {
+						t.Errorf("%v: %v %v", kv.K, ok, err)
+					}
+				}
+				i++
+			}
+			if err := it.Close(); err != nil || i != len(kvs) {
+				t.Errorf("%d of %d entries: %v", i, len(kvs), err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A source whose reads fail from some call on must give that error, not one of
+// corruption, from whatever was asked; and no iterator may leave a goroutine.
+func TestReadErrors(t *testing.T) {
+	kvs := makeEntries(base.Bytewise, 2000, 4)
+	b, _ := buildTable(t, WriterOptions{BlockBytes: 256, FilterBitsPerKey: 10}, kvs)
+	before := runtime.NumGoroutine()
+	for calls := range 40 {
+		src := &failingSource{b: bytes.NewReader(b)}
+		src.left.Store(int64(calls))
+		r, err := NewReader(src, int64(len(b)), ReaderOptions{Cache: cache.New(1 << 20), Name: "000007.ldb"})
+		if err != nil {
+			isFailure(t, err)
+			continue
+		}
+		for _, o := range []IterOptions{{Compaction: true}, {FillCache: true}, {FillCache: true, SameGoroutine: true}} {
+			it := r.NewIter(o)
+			n := 0
+			for kv := it.First(); kv != nil; kv = it.Next() {
+				n++
+			}
+			if err := it.Close(); n < len(kvs) || err != nil {
+				isFailure(t, err)
+			}
+		}
+		if _, _, _, err := r.Get(kvs[0].K.UserKey, base.SeqNumMax, HashKey(kvs[0].K.UserKey)); err != nil {
+			isFailure(t, err)
+		}
+	}
+	noMoreGoroutines(t, before)
+}
+
+var errFailing = errors.New("failing source")
+
+type failingSource struct {
+	b    *bytes.Reader
+	left atomic.Int64
+}
+
+func (s *failingSource) ReadAt(p []byte, off int64) (int, error) {
+	if s.left.Add(-1) < 0 {
+		return 0, errFailing
+	}
+	return s.b.ReadAt(p, off)
+}
+
+func isFailure(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, errFailing) || errors.Is(err, base.ErrCorruption) {
+		t.Errorf("not the source's error: %v", err)
+	}
+}
+
+// An iterator stopped anywhere in a scan that decodes ahead must end its
+// goroutine, and may be repositioned first.
+func TestPipelineStops(t *testing.T) {
+	kvs := makeEntries(base.Bytewise, 2000, 4)
+	b, _ := buildTable(t, WriterOptions{BlockBytes: 256}, kvs)
+	r := openTable(t, b, nil, nil)
+	before := runtime.NumGoroutine()
+	for _, n := range []int{0, 1, 50, 300, 500, len(kvs)} {
+		it := r.NewIter(IterOptions{Compaction: true})
+		it.First()
+		for range n {
+			it.Next()
+		}
+		if n == 300 {
+			if kv := it.Prev(); kv.K.String() != kvs[299].K.String() {
+				t.Errorf("Prev of 300: %v", kv)
+			}
+			if kv := it.SeekGE(kvs[10].K); kv.K.String() != kvs[10].K.String() {
+				t.Errorf("SeekGE of 10: %v", kv)
+			}
+			for i := 11; i < len(kvs); i++ {
+				if kv := it.Next(); kv.K.String() != kvs[i].K.String() {
+					t.Fatalf("entry %d: %v", i, kv)
+				}
+			}
+		}
+		if err := it.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	noMoreGoroutines(t, before)
+}
+
+// noMoreGoroutines waits for goroutines that have said their last word to be gone.
+func noMoreGoroutines(t *testing.T, before int) {
+	t.Helper()
+	for range 10_000 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
 }

@@ -11,7 +11,7 @@ import (
 // iterator.Iterator, and reusable: Init makes it walk another block and keeps its
 // buffers, so that no movement allocates once they have grown.
 //
-// Values alias the block; keys are the Iter's own.
+// Values alias the block; keys are the Iter's own. An Iter must not be copied.
 type Iter struct {
 	data []byte // the entries alone
 	// next is the offset of the entry after the current one, off that of the
@@ -28,6 +28,8 @@ type Iter struct {
 	prefixes []uint64
 	where    Where
 	err      error
+
+	small [64]byte // where key begins: ordinary keys need no more
 }
 
 // Init makes i walk data, which must have passed Check, and puts it before the
@@ -37,6 +39,9 @@ func (i *Iter) Init(cmp *base.Comparer, data []byte, prefixes []uint64, at Where
 	limit, n, ok := layout(data)
 	if !ok {
 		limit, n = 0, 0
+	}
+	if i.key == nil {
+		i.key = i.small[:0]
 	}
 	i.cmp, i.block, i.restarts, i.prefixes, i.where = cmp, data, n, prefixes, at
 	i.data = data[:limit:limit]
