@@ -29,7 +29,7 @@ func Inspect(fsys vfs.FS, dir string) (*Inspection, error) {
 }
 
 func inspect(fsys vfs.FS, dir string) (p pointer, in *Inspection, err error) {
-	state, _, err := Exists(fsys, dir)
+	state, l, err := Exists(fsys, dir)
 	if err != nil {
 		return p, nil, err
 	}
@@ -47,11 +47,7 @@ func inspect(fsys vfs.FS, dir string) (p pointer, in *Inspection, err error) {
 		return nil
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		name := base.CurrentName
-		if in.Upgraded {
-			name = base.MarkerName
-		}
-		err = base.Corruptf(name, 0, "it names %s, which does not exist", p.manifest)
+		err = in.dangling(l, p.manifest)
 	}
 	if err != nil {
 		return p, nil, err
@@ -60,6 +56,19 @@ func inspect(fsys vfs.FS, dir string) (p pointer, in *Inspection, err error) {
 		return p, nil, err
 	}
 	return p, in, in.Contents.complete(p.manifest)
+}
+
+// dangling says that the manifest the pointer names is not there. If another one
+// is, the pointer is to blame, else the manifest was lost.
+func (in *Inspection) dangling(l *Listing, manifest string) error {
+	pointer, t := base.CurrentName, base.FileManifest
+	if in.Upgraded {
+		pointer, t = base.MarkerName, base.FileManifestUpgr
+	}
+	if l.Has(t) {
+		return base.Corruptf(pointer, 0, "it names %s, which does not exist; Repair can try the others", manifest)
+	}
+	return base.Corruptf(manifest, -1, "missing, and %s names it; Repair can rebuild it from the tables", pointer)
 }
 
 // Load returns the set that the directory's pointer and manifest describe. It
