@@ -1,6 +1,7 @@
 package compaction
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/strata-db/strata/internal/base"
@@ -34,20 +35,12 @@ func FIFO(o FIFOOptions) Policy { return &fifo{o.withDefaults()} }
 
 func (*fifo) Name() string { return "fifo" }
 
-func (p *fifo) total(t *Tree) uint64 {
-	var n uint64
-	for level := range version.NumLevels {
-		n += bytesOf(t.Version.Files(level))
-	}
-	return n
-}
-
 func (p *fifo) Scores(t *Tree) []float64 {
 	scores := make([]float64, version.NumLevels)
-	if n := p.total(t); n > p.o.MaxBytes {
+	if n := t.Version.TotalBytes(); n > p.o.MaxBytes {
 		scores[0] = float64(n) / float64(p.o.MaxBytes)
-	} else {
-		scores[0] = min(float64(n)/float64(p.o.MaxBytes), 0.999)
+	} else if n > 0 {
+		scores[0] = float64(n-1) / float64(p.o.MaxBytes) // full is not yet too much
 	}
 	return scores
 }
@@ -56,7 +49,7 @@ func (p *fifo) Scores(t *Tree) []float64 {
 func (p *fifo) Debt(*Tree) uint64 { return 0 }
 
 func (p *fifo) Pick(t *Tree) *Plan {
-	if n := p.total(t); n > p.o.MaxBytes {
+	if n := t.Version.TotalBytes(); n > p.o.MaxBytes {
 		// Nothing is merged while the database is over its size: the oldest
 		// files may be part of it.
 		return p.drop(t, n-p.o.MaxBytes)
@@ -115,7 +108,7 @@ func (p *fifo) oldestFirst(t *Tree) []sortedRun {
 			i = j
 		}
 		slices.SortStableFunc(out[first:], func(a, b sortedRun) int {
-			return cmpNum(newestNum(a.files), newestNum(b.files))
+			return cmp.Compare(newestNum(a.files), newestNum(b.files))
 		})
 	}
 	l0 := t.Version.Files(0)
@@ -131,16 +124,6 @@ func newestNum(files []*version.FileMeta) base.FileNum {
 		n = max(n, f.Num)
 	}
 	return n
-}
-
-func cmpNum(a, b base.FileNum) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // manual merges neighbours as far as the size of one file allows, whatever the

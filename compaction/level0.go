@@ -1,6 +1,7 @@
 package compaction
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/strata-db/strata/internal/base"
@@ -110,7 +111,8 @@ func (t *Tree) leaveL0(seed int, maxFiles int, maxBytes uint64) []*version.FileM
 	return s.list()
 }
 
-// leaveL0Span is leaveL0 for every file that overlaps r and passes keep.
+// leaveL0Span returns the smallest set around every file that passes keep, which
+// may be empty. ok is false if a busy file is needed.
 func (t *Tree) leaveL0Span(keep func(*version.FileMeta) bool) (files []*version.FileMeta, ok bool) {
 	s := &l0Set{t: t, files: t.Version.Files(0)}
 	s.in = make([]bool, len(s.files))
@@ -145,13 +147,7 @@ func (t *Tree) byAge() []int {
 	slices.SortStableFunc(order, func(a, b int) int {
 		x, _ := files[a].SeqBounds()
 		y, _ := files[b].SeqBounds()
-		switch {
-		case x.Largest < y.Largest:
-			return -1
-		case x.Largest > y.Largest:
-			return 1
-		}
-		return 0
+		return cmp.Compare(x.Largest, y.Largest)
 	})
 	return order
 }

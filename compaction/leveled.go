@@ -1,6 +1,7 @@
 package compaction
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/strata-db/strata/internal/base"
@@ -88,8 +89,7 @@ func (l *leveled) score(level, files int, bytes uint64) float64 {
 func (l *leveled) Scores(t *Tree) []float64 {
 	scores := make([]float64, version.NumLevels)
 	for level := range scores {
-		files := t.Version.Files(level)
-		scores[level] = l.score(level, len(files), bytesOf(files))
+		scores[level] = l.score(level, len(t.Version.Files(level)), t.Version.Bytes(level))
 	}
 	return scores
 }
@@ -98,13 +98,14 @@ func (l *leveled) Scores(t *Tree) []float64 {
 func (l *leveled) idleScores(t *Tree) []float64 {
 	scores := make([]float64, version.NumLevels)
 	for level := range scores {
-		n := 0
+		n, bytes := 0, uint64(0)
 		for _, f := range t.Version.Files(level) {
 			if !t.busy(f) {
 				n++
+				bytes += f.Size
 			}
 		}
-		scores[level] = l.score(level, n, t.idleBytes(level))
+		scores[level] = l.score(level, n, bytes)
 	}
 	return scores
 }
@@ -114,16 +115,15 @@ func (l *leveled) idleScores(t *Tree) []float64 {
 // RocksDB's (VersionStorageInfo::EstimateCompactionBytesNeeded).
 func (l *leveled) Debt(t *Tree) uint64 {
 	var debt, arriving float64
-	l0 := t.Version.Files(0)
-	if n := bytesOf(l0); l.score(0, len(l0), n) >= 1 {
+	if n := t.Version.Bytes(0); l.score(0, len(t.Version.Files(0)), n) >= 1 {
 		arriving = float64(n)
-		debt = arriving + float64(bytesOf(t.Version.Files(1)))
+		debt = arriving + float64(t.Version.Bytes(1))
 	}
 	for level := 1; level < lastLevel; level++ {
-		size := float64(bytesOf(t.Version.Files(level))) + arriving
+		size := float64(t.Version.Bytes(level)) + arriving
 		arriving = 0
 		if excess := size - l.target(level); excess > 0 {
-			next := float64(bytesOf(t.Version.Files(level + 1)))
+			next := float64(t.Version.Bytes(level + 1))
 			debt += excess * (1 + min(next/size, float64(l.o.FanOut)))
 			arriving = excess
 		}
@@ -140,13 +140,7 @@ func (l *leveled) Pick(t *Tree) *Plan {
 		}
 	}
 	slices.SortStableFunc(levels, func(a, b int) int {
-		switch {
-		case scores[a] > scores[b]:
-			return -1
-		case scores[a] < scores[b]:
-			return 1
-		}
-		return 0
+		return cmp.Compare(scores[b], scores[a])
 	})
 	l0Waits := false
 	if slices.Contains(levels, 0) {
@@ -181,7 +175,6 @@ const lopsided = 4
 // pickL0 empties level 0 into level 1, or makes its files fewer where that is
 // blocked or too dear for now.
 func (l *leveled) pickL0(t *Tree) *Plan {
-	files := t.Version.Files(0)
 	var down *Plan
 	order := t.byAge()
 	for _, seed := range order[:min(len(order), l0Seeds)] {
@@ -193,7 +186,7 @@ func (l *leveled) pickL0(t *Tree) *Plan {
 			break
 		}
 	}
-	if down != nil && (down.Move || bytesOf(files) >= l.o.BaseBytes) {
+	if down != nil && (down.Move || t.Version.Bytes(0) >= l.o.BaseBytes) {
 		return down
 	}
 	if down == nil || down.Bytes()-down.bytesAt(0) > lopsided*down.bytesAt(0) {
@@ -264,13 +257,7 @@ func (l *leveled) candidates(t *Tree, level int) []candidate {
 		i = j
 	}
 	slices.SortFunc(out, func(a, b candidate) int {
-		switch {
-		case a.ratio < b.ratio:
-			return -1
-		case a.ratio > b.ratio:
-			return 1
-		}
-		return a.turn - b.turn
+		return cmp.Or(cmp.Compare(a.ratio, b.ratio), a.turn-b.turn)
 	})
 	return out[:min(len(out), maxCandidates)]
 }

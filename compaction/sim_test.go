@@ -42,13 +42,13 @@ type sim struct {
 }
 
 type simOptions struct {
-	keys        int
-	forget      bool // bounds and counts of flushed tables are unknown
-	shuffled    bool // the first level 0 files are not numbered by age
-	foreign     bool // begin with levels whose files share user keys
-	noSpare     bool
-	local       bool // each table touches a few neighbouring keys
-	sequential  bool // no key is written twice
+	keys       int
+	forget     bool // bounds and counts of flushed tables are unknown
+	shuffled   bool // the first level 0 files are not numbered by age
+	foreign    bool // begin with levels whose files share user keys
+	noSpare    bool
+	local      bool // each table touches a few neighbouring keys
+	sequential bool // no key is written twice
 }
 
 type job struct {
@@ -494,7 +494,7 @@ var simOptionSets = map[string]simOptions{
 // each change every snapshot reads what was written, no plan takes a busy file
 // or writes over another's output, and all policies come to rest.
 func TestSimulation(t *testing.T) {
-	seeds, steps := 8, 120
+	seeds, steps := 5, 120
 	if testing.Short() {
 		seeds, steps = 3, 100
 	}

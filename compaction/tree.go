@@ -108,17 +108,6 @@ func (t *Tree) pointer(level int) (base.InternalKey, bool) {
 	return base.ParseInternalKey(t.Pointer(level))
 }
 
-// idleBytes returns the bytes of a level that no running compaction has taken.
-func (t *Tree) idleBytes(level int) uint64 {
-	var n uint64
-	for _, f := range t.Version.Files(level) {
-		if !t.busy(f) {
-			n += f.Size
-		}
-	}
-	return n
-}
-
 // A span is a range of user keys, both ends inclusive.
 type span struct{ lo, hi []byte }
 
