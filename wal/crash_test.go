@@ -21,8 +21,10 @@ type story struct {
 	l   *wal.Log
 
 	num     base.FileNum
-	batches [][]byte // acknowledged, in order; what was lost is taken out again
-	synced  int      // of the first so many a sync said that they are on disk
+	batches [][]byte     // acknowledged, in order; what was lost is taken out again
+	synced  int          // of the first so many a sync said that they are on disk
+	oldest  base.FileNum // segment needed, as a manifest would name it
+	flushed int          // batches that are in segments before that one, or were
 	steps   []string
 }
 
@@ -59,6 +61,8 @@ func (s *story) write() {
 		s.synced = len(s.batches)
 	case p < 97:
 		s.rotate()
+	case p < 98:
+		s.retire()
 	default:
 		s.num++
 		s.l.Prepare(s.num)
@@ -69,6 +73,19 @@ func (s *story) rotate() {
 	s.num++
 	must(s.t, s.l.Rotate(s.num, s.next()))
 	s.note("segment %d at %d", s.num, s.next())
+}
+
+// retire does what a flush does to the log: all but a new segment is needed no
+// more, and a synced manifest names that as the oldest.
+func (s *story) retire() {
+	s.rotate()
+	must(s.t, s.l.Anchor(s.num))
+	s.oldest, s.flushed = s.num, len(s.batches)
+	s.synced = s.flushed
+	for _, num := range s.l.Retire(s.num) {
+		must(s.t, s.fs.Remove(base.FileName(base.FileLog, num)))
+	}
+	s.note("retired up to segment %d", s.num)
 }
 
 // crash cuts the power or kills the process, and opens what is left.
@@ -89,7 +106,8 @@ func (s *story) crash() {
 // open replays and checks what is there: a prefix, with at least kept batches.
 func (s *story) open(kept int) {
 	segs := logs(s.t, s.fs, ".")
-	got := 0
+	segs = slices.DeleteFunc(segs, func(seg wal.Segment) bool { return seg.Num < s.oldest })
+	got := s.flushed
 	res, err := wal.Replay(wal.ReplayOptions{FS: s.fs, Dir: ".", Segments: segs}, func(seg wal.Segment, off int64, rec []byte) error {
 		if got >= len(s.batches) || !slices.Equal(rec, s.batches[got]) {
 			return fmt.Errorf("batch %d, in %s at %d, is not what was written", got, seg.Name(), off)
@@ -142,8 +160,8 @@ func (s *story) fatalf(format string, args ...any) {
 
 // Whatever a crash leaves, a replay gives a prefix of what was acknowledged, with
 // all that was synced, after a kill everything, and never a false corruption;
-// and so again after further crashes, with the old segments still live, whether
-// their ends were cut or not.
+// and so again after further crashes, with old segments still live or retired,
+// whether their ends were cut or not.
 func TestCrashes(t *testing.T) {
 	rounds := 150
 	if testing.Short() {

@@ -80,8 +80,8 @@ func New(o Options) *Log { return &Log{o: o.withDefaults()} }
 // not synced, and live until it is retired. num must be greater than every
 // segment's. On an error the old segment is still current, and num is used up.
 //
-// The new segment's signature is on disk when the first segment of a Log has
-// begun; that of later ones soon is.
+// Name and signature of the first segment of a Log are on disk when Rotate
+// returns; later ones' signatures soon are.
 func (l *Log) Rotate(num base.FileNum, next base.SeqNum) error {
 	l.app.Lock()
 	defer l.app.Unlock()
@@ -97,12 +97,10 @@ func (l *Log) Rotate(num base.FileNum, next base.SeqNum) error {
 		return err
 	}
 	if old == nil {
-		// No other segment can tell that this one is ours if its signature is lost.
-		if err := s.file.Sync(); err != nil {
+		if err := l.syncFirst(s); err != nil {
 			l.discard(s.file, s.path)
 			return fmt.Errorf("begin log segment %s: %w", num, err)
 		}
-		s.synced = s.size.Load()
 	}
 	l.addLive(s)
 	l.cur.Store(s)
@@ -111,6 +109,20 @@ func (l *Log) Rotate(num base.FileNum, next base.SeqNum) error {
 		l.syncSignature(s)
 		_ = l.seal(old) // reported by Sync and Unsynced
 	}
+	return nil
+}
+
+// syncFirst makes the beginning of a Log's first segment durable. Were it lost,
+// no earlier segment could tell that something is missing before the next one,
+// or that this one is ours.
+func (l *Log) syncFirst(s *segment) error {
+	if err := s.file.Sync(); err != nil {
+		return err
+	}
+	if err := l.o.FS.SyncDir(l.o.Dir); err != nil {
+		return err
+	}
+	s.synced, s.named = s.size.Load(), true
 	return nil
 }
 

@@ -49,23 +49,28 @@ func (r *replayer) segment(s *source, ours bool) error {
 func (w *walk) run() error {
 	for {
 		rec, off, err := w.rd.Next()
-		if err == io.EOF {
-			return nil
-		}
 		more := true
-		var d *record.Damage
-		switch {
-		case err == nil:
+		if err == nil {
 			err = w.record(off, rec)
-		case errors.As(err, &d):
-			more, err = w.damage(d)
-		default:
-			err = fmt.Errorf("read log segment %s: %w", w.s.Num, err)
+		} else {
+			more, err = w.stopped(err)
 		}
 		if err != nil || !more {
 			return err
 		}
 	}
+}
+
+// stopped judges why the reader stopped, and reports whether reading goes on.
+func (w *walk) stopped(err error) (more bool, _ error) {
+	var d *record.Damage
+	switch {
+	case errors.Is(err, io.EOF):
+		return false, nil
+	case errors.As(err, &d):
+		return w.damage(d)
+	}
+	return false, fmt.Errorf("read log segment %s: %w", w.s.Num, err)
 }
 
 // record takes one record whose checksum was right.
