@@ -139,7 +139,8 @@ func (l *Log) addLive(s *segment) {
 	slices.SortFunc(l.live, func(a, b *segment) int { return cmp.Compare(a.num, b.num) })
 }
 
-// AddReplayed takes over a segment of an earlier process that is still needed:
+// AddReplayed takes over a segment of an earlier process that is still needed,
+// whose file is of the same type:
 // the next Sync syncs it too. To be called before the first Rotate.
 func (l *Log) AddReplayed(num base.FileNum) {
 	l.addLive(&segment{num: num, path: l.path(num), synced: -1})

@@ -33,7 +33,7 @@ type segment struct {
 
 	// size is stored with Log.app held: the bytes appended.
 	size atomic.Int64
-	// retired says that nothing may be appended any more, ever.
+	// unusable says that nothing may be appended any more, ever.
 	unusable atomic.Bool
 
 	// Guarded by Log.mu.
