@@ -171,7 +171,7 @@ func (it *Iter) load(i int) bool {
 			if d.err != nil {
 				return it.fail(d.err)
 			}
-			it.blk.Init(it.r.cmp, d.data, d.prefixes, d.where)
+			it.blk.Init(it.r.cmp, d.data, d.index, d.where)
 			return true
 		}
 		it.stopPipe()
@@ -179,15 +179,15 @@ func (it *Iter) load(i int) bool {
 	if !it.o.Compaction {
 		if b := it.r.slots.Get(i); b != nil {
 			it.ahead.hit()
-			it.blk.Init(it.r.cmp, b.Data, b.Prefixes, it.r.where(it.r.index.offsets[i]))
+			it.blk.Init(it.r.cmp, b.Data, indexOf(b), it.r.where(it.r.index.offsets[i]))
 			return true
 		}
 	}
-	data, prefixes, at, err := it.read(i, forward)
+	data, x, at, err := it.read(i, forward)
 	if err != nil {
 		return it.fail(err)
 	}
-	it.blk.Init(it.r.cmp, data, prefixes, at)
+	it.blk.Init(it.r.cmp, data, x, at)
 	if it.worthPipeline(i, forward) {
 		it.pipe = newPipeline(it.r, it.o, i+1)
 	}
@@ -195,42 +195,42 @@ func (it *Iter) load(i int) bool {
 }
 
 // read reads and decodes block i.
-func (it *Iter) read(i int, forward bool) (data []byte, prefixes []uint64, at block.Where, err error) {
+func (it *Iter) read(i int, forward bool) (data []byte, x block.Index, at block.Where, err error) {
 	h, err := it.r.dataHandle(i)
 	if err != nil {
-		return nil, nil, at, err
+		return nil, x, at, err
 	}
 	at = it.r.where(h.Offset)
 	raw, err := it.ahead.read(i, h, forward)
 	if err != nil {
-		return nil, nil, at, err
+		return nil, x, at, err
 	}
 	if it.o.FillCache && it.ahead.fills() {
-		data, prefixes, err = it.r.keep(i, raw, h, it.ahead.long())
-		return data, prefixes, at, err
+		data, x, err = it.r.keep(i, raw, h, it.ahead.long())
+		return data, x, at, err
 	}
 	data, err = it.r.decodeBlock(it.scratch, raw, h)
 	if err != nil {
-		return nil, nil, at, err
+		return nil, x, at, err
 	}
 	if cap(data) <= keepBytes {
 		it.scratch = data
 	}
-	return data, nil, at, block.Check(data, at)
+	return data, x, at, block.Check(data, at)
 }
 
 // keep decodes a block into memory of its own and puts it into the cache.
-func (r *Reader) keep(i int, raw []byte, h Handle, cold bool) ([]byte, []uint64, error) {
+func (r *Reader) keep(i int, raw []byte, h Handle, cold bool) ([]byte, block.Index, error) {
 	content, err := r.decodeBlock(nil, raw, h)
 	if err != nil {
-		return nil, nil, err
+		return nil, block.Index{}, err
 	}
 	b, err := r.newBlock(content, h)
 	if err != nil {
-		return nil, nil, err
+		return nil, block.Index{}, err
 	}
 	b = r.slots.Put(i, b, cold)
-	return b.Data, b.Prefixes, nil
+	return b.Data, indexOf(b), nil
 }
 
 func (it *Iter) stopPipe() {

@@ -27,11 +27,11 @@ const (
 
 // decoded is one block of a batch.
 type decoded struct {
-	i        int
-	where    block.Where
-	data     []byte
-	prefixes []uint64
-	err      error // ends the pipeline
+	i     int
+	where block.Where
+	data  []byte
+	index block.Index
+	err   error // ends the pipeline
 }
 
 // A batch is some neighbouring blocks. buffers hold those that are not for the
@@ -115,7 +115,7 @@ func (p *pipeline) decode(b *batch, i int) (d decoded, hit bool) {
 	d.i = i
 	if !p.o.Compaction {
 		if c := p.r.slots.Get(i); c != nil {
-			d.data, d.prefixes, d.where = c.Data, c.Prefixes, p.r.where(p.r.index.offsets[i])
+			d.data, d.index, d.where = c.Data, indexOf(c), p.r.where(p.r.index.offsets[i])
 			return d, true
 		}
 	}
@@ -128,7 +128,7 @@ func (p *pipeline) decode(b *batch, i int) (d decoded, hit bool) {
 	switch {
 	case err != nil:
 	case p.o.FillCache && p.ahead.fills():
-		d.data, d.prefixes, err = p.r.keep(i, raw, h, p.ahead.long())
+		d.data, d.index, err = p.r.keep(i, raw, h, p.ahead.long())
 	default:
 		d.data, err = p.r.decodeBlock(b.buffer(len(b.blocks)), raw, h)
 		if err == nil {

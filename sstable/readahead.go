@@ -97,6 +97,9 @@ func (a *readAhead) read(i int, h Handle, forward bool) ([]byte, error) {
 }
 
 func (a *readAhead) fill(off, size uint64) error {
+	if cap(a.buf) > keepBytes && size <= maxAhead {
+		a.buf = nil // it was for an unusually large block
+	}
 	a.buf, a.off = room(a.buf, int(size)), off
 	err := a.r.readAt(a.buf, off)
 	if err != nil {

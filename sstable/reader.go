@@ -240,9 +240,15 @@ func (r *Reader) newBlock(content []byte, h Handle) (*cache.Block, error) {
 	}
 	b := &cache.Block{Data: content}
 	if r.cmp.IsBytewise() {
-		b.Prefixes = block.Prefixes(content)
+		x := block.NewIndex(content)
+		b.Prefixes, b.PrefixSkip = x.Prefixes, x.Skip
 	}
 	return b, nil
+}
+
+// indexOf returns the search index of a cached block.
+func indexOf(b *cache.Block) block.Index {
+	return block.Index{Prefixes: b.Prefixes, Skip: b.PrefixSkip}
 }
 
 // MayContain reports false only if no entry of the key with that hash is in the
@@ -268,7 +274,7 @@ func (r *Reader) Get(ukey []byte, at base.SeqNum, h KeyHash) (value []byte, tr b
 		if err != nil {
 			return nil, 0, false, err
 		}
-		v, tr, ok, more, err := block.Get(r.cmp, b.Data, b.Prefixes, r.where(r.index.offsets[i]), target)
+		v, tr, ok, more, err := block.Get(r.cmp, b.Data, indexOf(b), r.where(r.index.offsets[i]), target)
 		if !more {
 			return v, tr, ok, err
 		}

@@ -20,7 +20,7 @@ func benchBlock() ([]iterator.KV, []byte) {
 func BenchmarkNext(b *testing.B) {
 	_, data := benchBlock()
 	var it Iter
-	it.Init(base.Bytewise, data, Prefixes(data), Where{})
+	it.Init(base.Bytewise, data, NewIndex(data), Where{})
 	for b.Loop() {
 		if it.Next() == nil {
 			it.First()
@@ -31,7 +31,7 @@ func BenchmarkNext(b *testing.B) {
 func BenchmarkPrev(b *testing.B) {
 	_, data := benchBlock()
 	var it Iter
-	it.Init(base.Bytewise, data, Prefixes(data), Where{})
+	it.Init(base.Bytewise, data, NewIndex(data), Where{})
 	it.Last()
 	for b.Loop() {
 		if it.Prev() == nil {
@@ -43,7 +43,7 @@ func BenchmarkPrev(b *testing.B) {
 func BenchmarkSeekGE(b *testing.B) {
 	kvs, data := benchBlock()
 	var it Iter
-	it.Init(base.Bytewise, data, Prefixes(data), Where{})
+	it.Init(base.Bytewise, data, NewIndex(data), Where{})
 	rng := rand.New(rand.NewPCG(1, 1))
 	for b.Loop() {
 		it.SeekGE(kvs[rng.IntN(len(kvs))].K)
@@ -52,21 +52,21 @@ func BenchmarkSeekGE(b *testing.B) {
 
 func BenchmarkGet(b *testing.B) {
 	kvs, data := benchBlock()
-	p := Prefixes(data)
+	p := NewIndex(data)
 	rng := rand.New(rand.NewPCG(1, 1))
 	for b.Loop() {
 		Get(base.Bytewise, data, p, Where{}, kvs[rng.IntN(len(kvs))].K)
 	}
 }
 
-func BenchmarkCheckAndPrefixes(b *testing.B) {
+func BenchmarkCheckAndIndex(b *testing.B) {
 	_, data := benchBlock()
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := Check(data, Where{}); err != nil {
 			b.Fatal(err)
 		}
-		Prefixes(data)
+		NewIndex(data)
 	}
 }
 

@@ -33,7 +33,7 @@ func layout(data []byte) (limit, restarts int, ok bool) {
 
 // Check judges the frame of a block of internal keys: the restart array fits,
 // begins at 0, ascends, and each restart is an entry with a whole key. It must
-// have returned nil before data is given to Prefixes, Get or Iter.Init.
+// have returned nil before data is given to NewIndex, Get or Iter.Init.
 func Check(data []byte, at Where) error { return check(data, at, base.TrailerLen) }
 
 func check(data []byte, at Where, minKey int) error {

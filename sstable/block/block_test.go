@@ -66,11 +66,11 @@ func build(kvs []iterator.KV, interval int) []byte {
 	return b
 }
 
-func prefixesFor(cmp *base.Comparer, data []byte) []uint64 {
+func indexFor(cmp *base.Comparer, data []byte) Index {
 	if cmp.IsBytewise() {
-		return Prefixes(data)
+		return NewIndex(data)
 	}
-	return nil
+	return Index{}
 }
 
 func sameKV(a *iterator.KV, want *iterator.KV) bool {
@@ -93,11 +93,11 @@ func TestIterAgainstSlice(t *testing.T) {
 					t.Fatal(err)
 				}
 				var it Iter
-				it.Init(cmp, data, prefixesFor(cmp, data), testWhere)
+				it.Init(cmp, data, indexFor(cmp, data), testWhere)
 				walk(t, fmt.Sprintf("%s interval %d seed %d", cmp.Name, interval, seed), &it, cmp, kvs, rng)
 				if seed == 0 {
-					it.Init(cmp, data, nil, testWhere)
-					walk(t, "no prefixes", &it, cmp, kvs, rng)
+					it.Init(cmp, data, Index{}, testWhere)
+					walk(t, "no index", &it, cmp, kvs, rng)
 				}
 			}
 		}
@@ -164,7 +164,7 @@ func TestGetAgainstSlice(t *testing.T) {
 			for range 5000 {
 				target := base.SeekKey(append(slices.Clone(kvs[rng.IntN(len(kvs))].K.UserKey), make([]byte, rng.IntN(2))...), base.SeqNum(rng.IntN(1100)))
 				pos, _ := slices.BinarySearchFunc(kvs, target, func(a iterator.KV, k base.InternalKey) int { return cmp.CompareInternal(a.K, k) })
-				v, tr, ok, more, err := Get(cmp, data, prefixesFor(cmp, data), testWhere, target)
+				v, tr, ok, more, err := Get(cmp, data, indexFor(cmp, data), testWhere, target)
 				if err != nil || more != (pos == len(kvs)) {
 					t.Fatalf("%v: more %v, err %v at %d", target, more, err, pos)
 				}
@@ -196,7 +196,7 @@ func TestEmptyBlock(t *testing.T) {
 			t.Fatal(err)
 		}
 		var it Iter
-		it.Init(base.Bytewise, data, Prefixes(data), testWhere)
+		it.Init(base.Bytewise, data, NewIndex(data), testWhere)
 		k := base.SeekKey(nil, 1)
 		if it.First() != nil || it.Next() != nil || it.Last() != nil || it.Prev() != nil || it.SeekGE(k) != nil || it.SeekLT(k) != nil || it.Err() != nil {
 			t.Errorf("%x: not empty: %v", data, it.Err())
@@ -245,9 +245,9 @@ func TestDamage(t *testing.T) {
 			isDamage(t, c.name, err)
 			continue
 		}
-		for _, prefixes := range [][]uint64{Prefixes(data), nil} {
+		for _, x := range []Index{NewIndex(data), {}} {
 			var it Iter
-			it.Init(base.Bytewise, data, prefixes, testWhere)
+			it.Init(base.Bytewise, data, x, testWhere)
 			if kv := it.First(); !sameKV(kv, &kvs[0]) {
 				t.Errorf("%s: First: %v", c.name, kv)
 			}
@@ -267,7 +267,7 @@ func TestDamage(t *testing.T) {
 			if kv := it.SeekGE(base.SeekKey([]byte("aa"), 9)); !sameKV(kv, &kvs[0]) || it.Err() != nil {
 				t.Errorf("%s: SeekGE after damage: %v %v", c.name, kv, it.Err())
 			}
-			_, _, _, _, err := Get(base.Bytewise, data, prefixes, testWhere, base.SeekKey([]byte("ab"), 9))
+			_, _, _, _, err := Get(base.Bytewise, data, x, testWhere, base.SeekKey([]byte("ab"), 9))
 			isDamage(t, c.name, err)
 		}
 		isDamage(t, c.name, Walk(data, testWhere, base.TrailerLen, func([]byte, []byte) error { return nil }) /* kinds are the caller's */)
@@ -311,7 +311,7 @@ func TestBackwardsMemoryIsBounded(t *testing.T) {
 	}
 	data := w.Finish()
 	var it Iter
-	it.Init(base.Bytewise, data, Prefixes(data), testWhere)
+	it.Init(base.Bytewise, data, NewIndex(data), testWhere)
 	i := len(kvs) - 1
 	for kv := it.Last(); kv != nil; kv = it.Prev() {
 		if !sameKV(kv, &kvs[i]) {
@@ -328,7 +328,7 @@ func TestBackwardsMemoryIsBounded(t *testing.T) {
 func TestNoAllocation(t *testing.T) {
 	kvs := makeEntries(base.Bytewise, 100, rand.New(rand.NewPCG(1, 2)))
 	data := build(kvs, 16)
-	p := Prefixes(data)
+	p := NewIndex(data)
 	var it Iter
 	target := kvs[50].K
 	run := func() {

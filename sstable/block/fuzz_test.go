@@ -38,8 +38,8 @@ func FuzzIter(f *testing.F) {
 			return nil
 		}) == nil
 		var plain, fast Iter
-		plain.Init(base.Bytewise, data, nil, testWhere)
-		fast.Init(base.Bytewise, data, Prefixes(data), testWhere)
+		plain.Init(base.Bytewise, data, Index{}, testWhere)
+		fast.Init(base.Bytewise, data, NewIndex(data), testWhere)
 		forward, back := 0, 0
 		for kv := fast.First(); kv != nil; kv = fast.Next() {
 			forward++
@@ -63,7 +63,7 @@ func FuzzIter(f *testing.F) {
 		plain.SeekLT(target)
 		fast.SeekLT(target)
 		fast.Next()
-		_, _, ok, _, err := Get(base.Bytewise, data, Prefixes(data), testWhere, target)
+		_, _, ok, _, err := Get(base.Bytewise, data, NewIndex(data), testWhere, target)
 		if sound && ordered && (err != nil || ok != hit) {
 			t.Fatalf("Get(%v): %v %v, SeekGE says %v", target, ok, err, hit)
 		}

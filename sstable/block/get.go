@@ -12,16 +12,16 @@ var iterPool = sync.Pool{New: func() any { return new(Iter) }}
 // Get finds the newest entry of target's user key that is not newer than target
 // itself, in a block that passed Check. value aliases data. more means that every
 // entry of the block is below target, so that the next block must be asked.
-// prefixes is as for Iter.Init.
-func Get(cmp *base.Comparer, data []byte, prefixes []uint64, at Where, target base.InternalKey) (value []byte, t base.Trailer, ok, more bool, err error) {
+// x is as for Iter.Init.
+func Get(cmp *base.Comparer, data []byte, x Index, at Where, target base.InternalKey) (value []byte, t base.Trailer, ok, more bool, err error) {
 	limit, n, fits := layout(data)
 	if !fits || limit == 0 {
 		return nil, 0, false, true, nil
 	}
-	if prefixes == nil {
-		return getSlow(cmp, data, prefixes, at, target)
+	if x.Prefixes == nil {
+		return getSlow(cmp, data, x, at, target)
 	}
-	j := seekRestart(cmp, data, limit, n, prefixes, target)
+	j := seekRestart(cmp, data, limit, n, x, target)
 	e, _, equal, out := scan(data[:limit], restartAt(data, limit, j), target)
 	if out == ended {
 		return nil, 0, false, true, nil
@@ -35,12 +35,12 @@ func Get(cmp *base.Comparer, data []byte, prefixes []uint64, at Where, target ba
 			return data[e.keyEnd:e.end:e.end], t, true, false, nil
 		}
 	}
-	return getSlow(cmp, data, prefixes, at, target)
+	return getSlow(cmp, data, x, at, target)
 }
 
-func getSlow(cmp *base.Comparer, data []byte, prefixes []uint64, at Where, target base.InternalKey) (value []byte, t base.Trailer, ok, more bool, err error) {
+func getSlow(cmp *base.Comparer, data []byte, x Index, at Where, target base.InternalKey) (value []byte, t base.Trailer, ok, more bool, err error) {
 	i := iterPool.Get().(*Iter)
-	i.Init(cmp, data, prefixes, at)
+	i.Init(cmp, data, x, at)
 	kv := i.SeekGE(target)
 	switch {
 	case kv != nil && cmp.Compare(kv.K.UserKey, target.UserKey) == 0:

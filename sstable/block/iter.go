@@ -25,7 +25,7 @@ type Iter struct {
 	cmp      *base.Comparer
 	block    []byte // entries and restarts
 	restarts int
-	prefixes []uint64
+	index    Index
 	where    Where
 	err      error
 
@@ -33,9 +33,9 @@ type Iter struct {
 }
 
 // Init makes i walk data, which must have passed Check, and puts it before the
-// start. prefixes is what Prefixes returned for data if cmp is the bytewise order,
-// else nil. data must stay as it is while i is in use.
-func (i *Iter) Init(cmp *base.Comparer, data []byte, prefixes []uint64, at Where) {
+// start. x is what NewIndex returned for data if cmp is the bytewise order, else
+// the zero Index. data must stay as it is while i is in use.
+func (i *Iter) Init(cmp *base.Comparer, data []byte, x Index, at Where) {
 	limit, n, ok := layout(data)
 	if !ok {
 		limit, n = 0, 0
@@ -43,14 +43,14 @@ func (i *Iter) Init(cmp *base.Comparer, data []byte, prefixes []uint64, at Where
 	if i.key == nil {
 		i.key = i.small[:0]
 	}
-	i.cmp, i.block, i.restarts, i.prefixes, i.where = cmp, data, n, prefixes, at
+	i.cmp, i.block, i.restarts, i.index, i.where = cmp, data, n, x, at
 	i.data = data[:limit:limit]
 	i.toStart()
 }
 
 // Reset lets go of the block. i is at the end of an empty source afterwards.
 func (i *Iter) Reset() {
-	i.block, i.data, i.restarts, i.prefixes = nil, nil, 0, nil
+	i.block, i.data, i.restarts, i.index = nil, nil, 0, Index{}
 	i.kv = iterator.KV{}
 	i.toStart()
 }
@@ -111,9 +111,9 @@ func (i *Iter) SeekGE(target base.InternalKey) *iterator.KV {
 	if len(i.data) == 0 {
 		return nil
 	}
-	j := seekRestart(i.cmp, i.block, len(i.data), i.restarts, i.prefixes, target)
+	j := seekRestart(i.cmp, i.block, len(i.data), i.restarts, i.index, target)
 	start := restartAt(i.block, len(i.data), j)
-	if i.prefixes != nil {
+	if i.index.Prefixes != nil {
 		e, at, _, out := scan(i.data, start, target)
 		switch out {
 		case found:

@@ -8,29 +8,29 @@ import (
 	"github.com/strata-db/strata/internal/base"
 )
 
-// Prefixes returns what makes a search in a block of the bytewise order fast, to
-// be kept beside the block: eight bytes of each restart's user key, as numbers
-// that order as the bytes do. Keys of one block often begin alike, so the eight
-// bytes are those after what the first and the last restart have in common.
-//
-//	[0]      offset of the first key << 32 | length of what is common
-//	[1+j]    restart j: bytes common .. common+8, big-endian, zeros beyond its end
-//
-// data must have passed Check. A block without entries has none.
-func Prefixes(data []byte) []uint64 {
+// An Index is what makes a search in a block of the bytewise order fast, to be
+// kept beside the block: Prefixes[j] are eight bytes of the user key at restart
+// j, as a number that orders as the bytes do (see Prefix8). Keys of one block often
+// begin alike, so they are those behind the first Skip bytes, which the first and
+// the last restart have in common. The zero Index is none.
+type Index struct {
+	Prefixes []uint64
+	Skip     int
+}
+
+// NewIndex returns the Index of a block that passed Check, the zero one if it
+// has no entries.
+func NewIndex(data []byte) Index {
 	limit, n, ok := layout(data)
 	if !ok || limit == 0 || n == 0 {
-		return nil
+		return Index{}
 	}
-	first, last := restartKey(data, limit, 0), restartKey(data, limit, n-1)
-	common := commonPrefix(first, last)
-	e, _ := decode(data[:limit], 0)
-	p := make([]uint64, 1+n)
-	p[0] = uint64(e.key)<<32 | uint64(common)
-	for j := range n {
-		p[1+j] = Prefix8(restartKey(data, limit, j), common)
+	x := Index{Prefixes: make([]uint64, n)}
+	x.Skip = commonPrefix(restartKey(data, limit, 0), restartKey(data, limit, n-1))
+	for j := range x.Prefixes {
+		x.Prefixes[j] = Prefix8(restartKey(data, limit, j), x.Skip)
 	}
-	return p
+	return x
 }
 
 // restartKey returns the user key at restart j of a block that passed Check.
@@ -60,18 +60,18 @@ func Prefix8(b []byte, skip int) uint64 {
 
 // seekRestart returns the last restart whose key is below target, or 0: the
 // place from where a walk finds the first entry >= target.
-func seekRestart(cmp *base.Comparer, data []byte, limit, n int, prefixes []uint64, target base.InternalKey) int {
+func seekRestart(cmp *base.Comparer, data []byte, limit, n int, x Index, target base.InternalKey) int {
 	lo, hi := 0, n
-	if len(prefixes) == n+1 {
-		common := int(uint32(prefixes[0]))
-		key := int(prefixes[0] >> 32)
-		if c := bytes.Compare(target.UserKey[:min(common, len(target.UserKey))], data[key:key+common]); c != 0 {
-			if c < 0 {
-				return 0
-			}
+	if len(x.Prefixes) == n && n > 0 {
+		first := restartKey(data, limit, 0)
+		common := first[:min(x.Skip, len(first))]
+		switch c := bytes.Compare(target.UserKey[:min(len(common), len(target.UserKey))], common); {
+		case c < 0:
+			return 0
+		case c > 0:
 			return n - 1
 		}
-		lo, hi = EqualRange(prefixes[1:], Prefix8(target.UserKey, common))
+		lo, hi = EqualRange(x.Prefixes, Prefix8(target.UserKey, x.Skip))
 	}
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)

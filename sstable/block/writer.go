@@ -7,6 +7,9 @@ import (
 	"github.com/strata-db/strata/internal/base"
 )
 
+// keepBytes is the largest buffer kept from one block to the next.
+const keepBytes = 4 << 20
+
 // A Writer packs entries into one block after another. The zero value is not
 // ready: call Init. One goroutine.
 type Writer struct {
@@ -29,6 +32,9 @@ func (w *Writer) Init(interval int) {
 // Reset begins a new block. What Finish returned before is invalid from here on.
 // LastKey stays.
 func (w *Writer) Reset() {
+	if cap(w.buf) > keepBytes {
+		w.buf = nil
+	}
 	w.buf = w.buf[:0]
 	w.restarts = w.restarts[:0]
 	w.left = 0
