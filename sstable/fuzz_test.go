@@ -173,3 +173,28 @@ func TestFlippedBitsAreNoticed(t *testing.T) {
 		}
 	}
 }
+
+// A handle in the index that is no handle must be an error for the keys of its
+// block, even if LevelDB's filter of some other block denies them, and harm no
+// other key.
+func TestBadHandleIsNoMiss(t *testing.T) {
+	kvs := makeEntries(base.Bytewise, 200, 3)
+	b, _ := buildTable(t, WriterOptions{BlockBytes: 512, FilterBitsPerKey: 10, LevelDBFilter: true}, kvs)
+	r := openTable(t, b, nil, nil)
+	r.filter = tableFilter{}
+	bad := r.index.len() / 2
+	r.index.offsets[bad], r.index.sizes[bad] = 0, badHandle
+	failed := 0
+	for _, kv := range kvs {
+		_, _, ok, err := r.Get(kv.K.UserKey, kv.K.SeqNum(), HashKey(kv.K.UserKey))
+		switch {
+		case err != nil && errors.Is(err, base.ErrCorruption):
+			failed++
+		case err != nil || !ok:
+			t.Errorf("%v: %v %v", kv.K, ok, err)
+		}
+	}
+	if failed == 0 {
+		t.Error("nobody noticed")
+	}
+}

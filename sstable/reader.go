@@ -267,7 +267,7 @@ func (r *Reader) Get(ukey []byte, at base.SeqNum, h KeyHash) (value []byte, tr b
 	target := base.SeekKey(ukey, at)
 	first := r.index.seek(target)
 	for i := first; i < r.index.len(); i++ {
-		if r.ldb.present() && i == first && !r.filter.present() && !r.ldb.mayContain(r.index.offsets[i], ukey) {
+		if i == first && r.ldbDenies(i, ukey) {
 			return nil, 0, false, nil
 		}
 		b, err := r.data(i)
@@ -280,6 +280,17 @@ func (r *Reader) Get(ukey []byte, at base.SeqNum, h KeyHash) (value []byte, tr b
 		}
 	}
 	return nil, 0, false, nil
+}
+
+// ldbDenies reports whether LevelDB's filter, where it is the only one, says that
+// data block i does not hold the key. It is asked by the block's offset, so a
+// handle that is damaged gets no answer from it.
+func (r *Reader) ldbDenies(i int, ukey []byte) bool {
+	if !r.ldb.present() || r.filter.present() {
+		return false
+	}
+	h, err := r.dataHandle(i)
+	return err == nil && !r.ldb.mayContain(h.Offset, ukey)
 }
 
 // Properties returns what the table says of itself, false if it says nothing or
