@@ -28,8 +28,11 @@ var ErrUnsettled = errors.New("strata: manifest write failed, its outcome is unk
 //     with e or the state without it. The current version is the one without. The
 //     Set now keeps e's tables (see Limbo); the caller must not delete them, nor
 //     any file or log that only the state without e needs. The next successful
-//     Apply settles it: it writes everything anew, and then tables in limbo that it
-//     does not name go to Options.Obsolete. Applying e itself once more is allowed.
+//     Apply, of any edit, writes everything anew and so settles that e is not on
+//     disk, unless it is e once more. Tables of an edit that deletes others (a
+//     compaction) then go to Options.Obsolete: what they hold is in the others.
+//     Those of one that only adds (a flush) stay, for e to be applied again, whenever
+//     that is.
 //   - Any other error: e is not on disk, the current version is unchanged, and e's
 //     tables are still the caller's. An edit that contradicts the current version
 //     (deleting what is not there, overlap in a deeper level) is refused this way.
@@ -38,9 +41,7 @@ func (s *Set) Apply(e *Edit) error {
 	if err != nil {
 		return err
 	}
-	if s.o.Obsolete != nil && len(dead) > 0 {
-		s.o.Obsolete(dead)
-	}
+	handOver(s.o.Obsolete, dead)
 	old.Unref()
 	return nil
 }
@@ -244,7 +245,7 @@ func (s *Set) remove(name string) error {
 	return err
 }
 
-// install makes st current, and settles limbo: every successful Apply after an
+// install makes st current, and settles limbo: the first successful Apply after an
 // unsettled one has written a snapshot. It returns the version before, whose reference
 // is now the caller's, and the tables that come out of limbo with no version naming
 // them.
@@ -259,8 +260,17 @@ func (s *Set) install(st state, e *Edit) (old *Version, dead []*FileMeta) {
 	s.mu.spares.prune(st.version)
 	s.mu.metrics.Edits++
 	s.mu.manifestBytes, s.mu.snapshotBytes = s.file.size(), s.file.snapshot
-	dead = slices.DeleteFunc(s.mu.limbo, func(f *FileMeta) bool { return f.refs.Load() > 0 })
-	s.mu.limbo = nil
+	var keep []limboFile
+	for _, f := range s.mu.limbo {
+		switch {
+		case f.meta.refs.Load() > 0: // named after all
+		case f.only:
+			keep = append(keep, f)
+		default:
+			dead = append(dead, f.meta)
+		}
+	}
+	s.mu.limbo = keep
 	return old, dead
 }
 
@@ -270,8 +280,21 @@ func (s *Set) keepLimbo(e *Edit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range e.Added {
-		if a.Meta.refs.Load() == 0 && !slices.Contains(s.mu.limbo, a.Meta) {
-			s.mu.limbo = append(s.mu.limbo, a.Meta)
+		known := slices.ContainsFunc(s.mu.limbo, func(f limboFile) bool { return f.meta == a.Meta })
+		if a.Meta.refs.Load() == 0 && !known {
+			s.mu.limbo = append(s.mu.limbo, limboFile{a.Meta, len(e.Deleted) == 0})
 		}
 	}
+}
+
+// Confirm makes durable what Load read, by an empty edit, unless an Apply has succeeded
+// since. It must come before the first file is deleted because Keeps is false.
+func (s *Set) Confirm() error {
+	s.applyMu.Lock()
+	confirmed := s.file != nil
+	s.applyMu.Unlock()
+	if confirmed {
+		return nil
+	}
+	return s.Apply(&Edit{})
 }

@@ -60,6 +60,9 @@ func (v *Version) with(o *Options, e *Edit) (*Version, error) {
 // versions that name the file, so a second one would free a file that is in use.
 func (v *Version) checkMoves(e *Edit) error {
 	for _, a := range e.Added {
+		if a.Meta.gone.Load() {
+			return fmt.Errorf("version: edit adds %s, which was handed over as obsolete", a.Meta.Num)
+		}
 		i := slices.IndexFunc(e.Deleted, func(d DeletedFile) bool { return d.Num == a.Meta.Num })
 		if i < 0 {
 			if a.Meta.refs.Load() > 0 {

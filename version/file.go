@@ -32,6 +32,10 @@ type FileMeta struct {
 	// refs counts the versions that name the file.
 	refs atomic.Int32
 
+	// gone says that the file was handed to Options.Obsolete: it may be deleted, so
+	// no version may name it again.
+	gone atomic.Bool
+
 	// compacting is guarded by the scheduler's lock: the file is an input of a
 	// running compaction.
 	compacting bool

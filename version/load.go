@@ -78,7 +78,7 @@ func (in *Inspection) dangling(l *Listing, manifest string) error {
 //
 // What was read need not be durable: a process may have died between a write and its
 // sync. So no file may be deleted on the strength of it before an Apply has succeeded,
-// which writes everything anew.
+// which writes everything anew; Confirm sees to that.
 //
 // A directory whose Upgrade was interrupted loads as upgraded. Call FinishUpgrade
 // before, if it is to be written to.

@@ -35,9 +35,8 @@ type Set struct {
 		// of crashed runs.
 		nextFile base.FileNum
 		spares   spares
-		// limbo holds the tables added by edits of unknown outcome. They stay on disk
-		// until a later manifest is durable.
-		limbo         []*FileMeta
+		// limbo holds the tables added by edits of unknown outcome.
+		limbo         []limboFile
 		manifestBytes int64
 		snapshotBytes int64
 		metrics       SetMetrics
@@ -53,6 +52,13 @@ type state struct {
 	prevLog  base.FileNum
 	lastSeq  base.SeqNum
 	pointers [NumLevels][]byte
+}
+
+// A limboFile is a table that an edit of unknown outcome added. It stays on disk until
+// a later manifest is durable, and beyond that if nothing else has what it holds.
+type limboFile struct {
+	meta *FileMeta
+	only bool // the edit deleted no table: this is a flushed memtable's only one
 }
 
 // SetMetrics counts what a Set did since it was made.
@@ -219,13 +225,17 @@ func (s *Set) ManifestNum() base.FileNum {
 func (s *Set) Limbo() []*FileMeta {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.mu.limbo)
+	var files []*FileMeta
+	for _, f := range s.mu.limbo {
+		files = append(files, f.meta)
+	}
+	return files
 }
 
 // Keeps reports whether a file of the directory is one that the Set still needs, or
 // may need after a crash: the manifests of an unsettled switch, tables of the current
 // version and tables in limbo. Tables of older versions that readers hold, and logs,
-// are the caller's to know.
+// are the caller's to know. Call Confirm before anything is deleted for it.
 func (s *Set) Keeps(t base.FileType, num base.FileNum) bool {
 	s.applyMu.Lock()
 	defer s.applyMu.Unlock()
@@ -237,7 +247,7 @@ func (s *Set) Keeps(t base.FileType, num base.FileNum) bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		is := func(f *FileMeta) bool { return f.Num == num && f.Type == t }
-		return slices.ContainsFunc(s.mu.limbo, is) ||
+		return slices.ContainsFunc(s.mu.limbo, func(f limboFile) bool { return is(f.meta) }) ||
 			slices.ContainsFunc(s.mu.version.levels[:], func(l *level) bool { return slices.ContainsFunc(l.files, is) })
 	}
 	return false

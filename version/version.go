@@ -67,9 +67,18 @@ func (v *Version) Unref() {
 	for _, l := range v.levels {
 		dead = l.release(dead)
 	}
-	if v.obsolete != nil && len(dead) > 0 {
-		v.obsolete(dead)
+	handOver(v.obsolete, dead)
+}
+
+// handOver gives files that nothing names to their owner.
+func handOver(obsolete func([]*FileMeta), files []*FileMeta) {
+	if obsolete == nil || len(files) == 0 {
+		return
 	}
+	for _, f := range files {
+		f.gone.Store(true)
+	}
+	obsolete(files)
 }
 
 // Files returns the files of a level in its order. The slice must not be modified.
