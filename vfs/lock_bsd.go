@@ -18,3 +18,5 @@ func lockDescriptor(fd int, shared bool) error {
 		}
 	}
 }
+
+func unlockDescriptor(fd int) { _ = unix.Flock(fd, unix.LOCK_UN) }

@@ -38,6 +38,13 @@ func lockDescriptor(fd int, shared bool) error {
 	return err
 }
 
+// unlockDescriptor ends both. A lock that is not held is none to end.
+func unlockDescriptor(fd int) {
+	lk := unix.Flock_t{Type: unix.F_UNLCK, Whence: io.SeekStart}
+	_ = unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &lk)
+	_ = unix.Flock(fd, unix.LOCK_UN)
+}
+
 func retryInterrupted(call func() error) error {
 	for {
 		if err := call(); err != syscall.EINTR {

@@ -78,10 +78,17 @@ func (l *fileLock) Close() error {
 	l.once.Do(func() {
 		held.mu.Lock()
 		defer held.mu.Unlock()
-		l.err = l.f.Close() // ends the system's locks
+		l.err = closeLocked(l.f)
 		held.remove(l.id, l.shared)
 	})
 	return l.err
+}
+
+// closeLocked unlocks f and closes it. Closing alone would not end the locks at
+// once: a child process that is between fork and exec holds the descriptor too.
+func closeLocked(f *os.File) error {
+	unlockDescriptor(int(f.Fd()))
+	return f.Close()
 }
 
 // lockTries bounds how often lockFile follows a name that is removed and made
@@ -121,7 +128,7 @@ func (t *lockTable) tryLock(name string, shared bool) (io.Closer, error) {
 		return nil, err
 	}
 	if err := lockDescriptor(int(f.Fd()), shared); err != nil {
-		_ = f.Close()
+		_ = closeLocked(f)
 		if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EACCES) {
 			err = ErrLocked
 		}
@@ -129,12 +136,12 @@ func (t *lockTable) tryLock(name string, shared bool) (io.Closer, error) {
 	}
 	got, err := identifyFile(f)
 	if err != nil {
-		_ = f.Close()
+		_ = closeLocked(f)
 		return nil, err
 	}
 	now, err := identify(name)
 	if err != nil || now != got || !t.admits(got, shared) {
-		_ = f.Close()
+		_ = closeLocked(f)
 		return nil, nil
 	}
 	t.add(got, shared)
