@@ -1,6 +1,7 @@
 package strata
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 
@@ -74,30 +75,42 @@ func (d *DB) obsoleteTables(files []*version.FileMeta) {
 
 // removeGarbage removes what a crash left behind: logs, tables and manifests
 // that nothing names, and unfinished files. Names it does not know stay. It runs
-// before background work begins, on a directory whose manifest was read.
+// before background work begins.
+//
+// What names a file is the manifest as it was read, and a process that was killed
+// may have written it without a sync. So it is made durable first: otherwise a
+// power cut could bring back an older one that names what was removed.
 func (d *DB) removeGarbage() error {
 	names, err := d.fs.List(d.dir)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		t, num := base.ParseFileName(name)
-		switch t {
-		case base.FileLog, base.FileLogUpgr:
-			if d.isLiveLog(num) {
-				continue
-			}
-		case base.FileTable, base.FileTableOld, base.FileTableUpgr, base.FileManifest, base.FileManifestUpgr:
-			if d.set.Keeps(t, num) {
-				continue
-			}
-		case base.FileTemp:
-		default:
-			continue
+	garbage := slices.DeleteFunc(names, func(name string) bool { return !d.isGarbage(name) })
+	if len(garbage) == 0 {
+		return nil
+	}
+	if err := d.set.Confirm(); err != nil {
+		return fmt.Errorf("confirm the manifest: %w", err)
+	}
+	for _, name := range garbage {
+		if d.isGarbage(name) { // Confirm has made a new manifest
+			d.deleter.add(d, name, 0)
 		}
-		d.deleter.add(d, name, 0)
 	}
 	return nil
+}
+
+// isGarbage reports that name is of a kind the engine makes and that nothing
+// needs it.
+func (d *DB) isGarbage(name string) bool {
+	t, num := base.ParseFileName(name)
+	switch t {
+	case base.FileLog, base.FileLogUpgr:
+		return !d.isLiveLog(num)
+	case base.FileTable, base.FileTableOld, base.FileTableUpgr, base.FileManifest, base.FileManifestUpgr:
+		return !d.set.Keeps(t, num)
+	}
+	return t == base.FileTemp
 }
 
 func (d *DB) isLiveLog(num base.FileNum) bool {
