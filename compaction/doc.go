@@ -49,8 +49,8 @@
 //	L6                            no target
 //
 // Score is size over target. Level 0 goes first when it is due, with as many of
-// its files as fit. If level 1 is busy, or more than four times as large as what
-// would go down, neighbouring level 0 files are merged into one instead. Of the
+// its files as fit. If level 1 is busy, or what would be rewritten there more
+// than twice as large as what would go down, neighbouring level 0 files are merged into one instead. Of the
 // other levels the one with the highest score gives up the part that meets the
 // fewest bytes below for each of its own; among equals the parts take turns. It
 // moves by edit alone if nothing lies below. When no level is due, tables that
@@ -69,9 +69,10 @@
 // that keeps the order: to the level before that of the next older run, to L6 if
 // there is none. {25, 28} above goes to L3; with {L4} too, to L5; all of it to
 // L6. If the next older run lies in level 0 the output stays there, as one file,
-// numbered in between; if that run is L1 then older runs move down by edit as far
-// as there are free levels, and if there is none it joins the merge. So there are
-// at most six runs below level 0.
+// numbered in between. If that run is L1 then older runs first move down by edit
+// as far as there are free levels; if there is none the output stays in level 0
+// too, or, where no number is free for it, L1 joins the merge. So there are at
+// most six runs below level 0.
 //
 // # FIFO
 //

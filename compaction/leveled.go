@@ -169,8 +169,10 @@ const l0Seeds = 16
 
 // lopsided is how many times the bytes taken out of level 0 the bytes of level 1
 // that must be rewritten with them may be, before a merge inside level 0 is
-// preferred. A merge inside level 0 rewrites the former once.
-const lopsided = 4
+// preferred. A merge inside level 0 rewrites the former once. In a simulation of
+// random writes with a level 1 of 32 memtables, 2 rewrote less than 1, 4 and
+// never.
+const lopsided = 2
 
 // pickL0 empties level 0 into level 1, or makes its files fewer where that is
 // blocked or too dear for now.

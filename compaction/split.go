@@ -56,7 +56,7 @@ func (s *splitter) cut(ukey []byte, open bool, size uint64) bool {
 		s.below = 0
 		return false
 	}
-	full := s.max > 0 && (size >= s.max || crossed && size >= s.max-s.max/8)
+	full := s.max > 0 && (size >= s.max || crossed && size >= s.max/2)
 	if full || s.maxBelow > 0 && s.below > s.maxBelow {
 		s.below = 0
 		return true

@@ -172,15 +172,18 @@ func (p *tiered) merge(t *Tree, reason Reason, runs []sortedRun, i, j int) *Plan
 		if j == len(runs) {
 			break
 		}
-		if next := runs[j].level; next > 1 {
+		next := runs[j].level
+		if next > 1 {
 			out = next - 1
 			break
-		} else if next == 1 {
-			// Level 0 has no room below it.
+		}
+		if next == 1 {
 			if m := p.makeRoom(t, runs); m != nil {
 				return m
 			}
-		} else if t.spare(t.numWindow(i, j)) {
+		}
+		// No room below level 0 for now, or not the oldest of it.
+		if t.spare(t.numWindow(i, j)) {
 			return t.insideL0(reason, i, j)
 		}
 		j++
