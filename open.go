@@ -110,12 +110,21 @@ func (d *DB) acquire() error {
 		d.lock = lock
 		return err
 	}
-	if err := d.fs.MkdirAll(d.dir); err != nil {
+	if err := d.makeDir(); err != nil {
 		return err
 	}
 	lock, err := d.fs.Lock(name, false)
 	if err == nil {
 		d.lock = lock
+	}
+	return err
+}
+
+// makeDir makes the directory if it is missing, durably.
+func (d *DB) makeDir() error {
+	_, err := d.fs.Stat(d.dir)
+	if isNotExist(err) {
+		return version.MakeDir(d.fs, d.dir)
 	}
 	return err
 }
@@ -158,16 +167,16 @@ func (d *DB) recover() error {
 	if err != nil {
 		return err
 	}
-	if !d.opts.ReadOnly {
-		if err := d.settle(rec); err != nil {
-			return err
-		}
-	}
 	c := &d.commits
 	c.nextSeq = rec.lastSeq + 1
 	c.visible.Store(uint64(rec.lastSeq))
 	if !d.opts.ReadOnly {
+		if err := d.settle(rec); err != nil {
+			rec.release()
+			return err
+		}
 		if err := d.beginLog(rec); err != nil {
+			rec.release()
 			return err
 		}
 	}

@@ -2,6 +2,8 @@ package strata
 
 import (
 	"fmt"
+	"runtime"
+	"sync"
 	"time"
 
 	"github.com/strata-db/strata/internal/base"
@@ -21,6 +23,14 @@ type recovery struct {
 	info     RecoveryInfo
 }
 
+// release gives the memtables back when the recovery comes to nothing.
+func (rec *recovery) release() {
+	for _, m := range rec.mems {
+		m.table.Unref()
+	}
+	rec.mems = nil
+}
+
 // replay reads every live log segment into memtables. It changes nothing on
 // disk, unless the log is larger than the memtables may be: then it flushes.
 func (d *DB) replay() (*recovery, error) {
@@ -34,11 +44,14 @@ func (d *DB) replay() (*recovery, error) {
 		segments = append(segments, wal.Segment{Num: num, Type: d.set.LogType()})
 	}
 	rec := &recovery{lastSeq: d.set.LastSeq()}
-	r := replayer{db: d, rec: rec, first: make(map[base.FileNum]base.SeqNum)}
+	r := newReplayer(d, rec)
 	rec.result, err = wal.Replay(wal.ReplayOptions{
 		FS: d.fs, Dir: d.dir, Segments: segments, Salvage: d.opts.Salvage,
 	}, r.apply)
+	r.close()
 	if err != nil {
+		r.seal()
+		rec.release()
 		return nil, fmt.Errorf("replay the log: %w", err)
 	}
 	r.finish(segments)
@@ -57,21 +70,80 @@ func (d *DB) replay() (*recovery, error) {
 	return rec, nil
 }
 
-// replayer fills memtables from batches.
+// replayer fills memtables from batches. Reading the log and booking room is one
+// goroutine's work, inserting several take part in.
 type replayer struct {
 	db    *DB
 	rec   *recovery
 	mem   *memEntry
 	first map[base.FileNum]base.SeqNum // first sequence number by segment
+
+	chunk  *replayChunk
+	chunks chan *replayChunk
+	free   chan *replayChunk
+	busy   sync.WaitGroup // chunks under way
+}
+
+// replayChunk is some batches for one memtable: data holds them one after the
+// other, ends where each ends.
+type replayChunk struct {
+	mem  *memtable.Table
+	data []byte
+	ends []int
+}
+
+// replayChunkBytes is how much log is handed to an inserting goroutine at once.
+const replayChunkBytes = 128 << 10
+
+func newReplayer(d *DB, rec *recovery) *replayer {
+	n := runtime.GOMAXPROCS(0)
+	r := &replayer{
+		db: d, rec: rec, first: make(map[base.FileNum]base.SeqNum),
+		chunks: make(chan *replayChunk, n), free: make(chan *replayChunk, 2*n+2),
+	}
+	for range n {
+		go r.insertChunks()
+	}
+	return r
+}
+
+func (r *replayer) insertChunks() {
+	for c := range r.chunks {
+		start := 0
+		for _, end := range c.ends {
+			data := c.data[start:end]
+			insertBatch(c.mem, data, batch.SeqNum(data))
+			start = end
+		}
+		c.data, c.ends = c.data[:0], c.ends[:0]
+		select {
+		case r.free <- c:
+		default:
+		}
+		r.busy.Done()
+	}
+}
+
+// hand gives the current chunk to the inserting goroutines.
+func (r *replayer) hand() {
+	if r.chunk != nil {
+		r.busy.Add(1)
+		r.chunks <- r.chunk
+		r.chunk = nil
+	}
+}
+
+// close ends the inserting goroutines when they are done.
+func (r *replayer) close() {
+	r.hand()
+	r.busy.Wait()
+	close(r.chunks)
 }
 
 func (r *replayer) apply(seg wal.Segment, _ int64, data []byte) error {
 	first, count := batch.SeqNum(data), batch.Count(data)
 	if _, ok := r.first[seg.Num]; !ok {
 		r.first[seg.Num] = first
-	}
-	if count == 0 {
-		return nil
 	}
 	for r.mem == nil || !r.mem.table.Reserve(int(count), int64(len(data))) {
 		r.seal()
@@ -80,13 +152,31 @@ func (r *replayer) apply(seg wal.Segment, _ int64, data []byte) error {
 			return err
 		}
 	}
-	insertBatch(r.mem.table, data, first)
+	r.add(data)
 	r.mem.logBytes += int64(len(data))
 	r.rec.lastSeq = max(r.rec.lastSeq, first+base.SeqNum(count)-1)
 	return nil
 }
 
+// add puts a copy of data into the current chunk.
+func (r *replayer) add(data []byte) {
+	if r.chunk == nil {
+		select {
+		case r.chunk = <-r.free:
+		default:
+			r.chunk = &replayChunk{}
+		}
+		r.chunk.mem = r.mem.table
+	}
+	r.chunk.data = append(r.chunk.data, data...)
+	r.chunk.ends = append(r.chunk.ends, len(r.chunk.data))
+	if len(r.chunk.data) >= replayChunkBytes {
+		r.hand()
+	}
+}
+
 func (r *replayer) seal() {
+	r.hand()
 	if r.mem != nil {
 		r.rec.mems = append(r.rec.mems, r.mem)
 		r.mem = nil
@@ -100,6 +190,7 @@ func (r *replayer) spill() error {
 	if r.db.opts.ReadOnly || len(r.rec.mems) < r.db.opts.MaxMemtables {
 		return nil
 	}
+	r.busy.Wait()
 	d, m := r.db, r.rec.mems[0]
 	m.tableNum = d.set.NewFileNum()
 	res, err := d.flushTable(m)
