@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"github.com/strata-db/strata/internal/base"
+	"github.com/strata-db/strata/tools/comparers"
 )
 
 // The orders of the corpus besides the default one.
@@ -24,6 +25,8 @@ var (
 		Compare:          func(a, b []byte) int { return bytes.Compare(b, a) },
 		EqualIsIdentical: true,
 	}
+	// IndexedDB is the order of Chromium's IndexedDB databases.
+	IndexedDB = comparers.IndexedDB
 )
 
 func compareLenFirst(a, b []byte) int {
@@ -50,6 +53,7 @@ func NewKey(order *base.Comparer, i int) []byte {
 		return fmt.Appendf(nil, "strata-new-%06d", i)
 	}
 	// A record of object store 9 of database 9, under the number i.
-	key := []byte{0, 9, 9, 1, idbNumber}
+	const number = 3
+	key := []byte{0, 9, 9, 1, number}
 	return binary.LittleEndian.AppendUint64(key, math.Float64bits(float64(i)))
 }

@@ -1,4 +1,4 @@
-package testcorpus
+package comparers
 
 import (
 	"encoding/hex"
