@@ -208,6 +208,10 @@ func (d *DB) flushTable(m *memEntry) (*compaction.Result, error) {
 	}
 	plan := compaction.FlushPlan()
 	env := d.compactionEnv(plan)
+	// Flushes go by age, so the tree has everything older: tombstones that hide
+	// nothing need not be written at all.
+	env.Version = d.set.Current()
+	defer env.Version.Unref()
 	env.NewOutput = func() (compaction.Output, error) { return d.newOutput(m.tableNum) }
 	return d.runPlan(context.Background(), plan, env, m.table.NewIter())
 }

@@ -267,7 +267,33 @@ func (d *DB) CompactRange(ctx context.Context, lower, upper []byte) error {
 	if err := d.flush(); err != nil {
 		return err
 	}
+	if err := d.loadCounts(ctx, lower, upper); err != nil {
+		return publicError(err)
+	}
 	return publicError(d.compactManually(ctx, lower, upper))
+}
+
+// loadCounts opens the tables of the range whose counts of tombstones and
+// shadowed versions are not known, so that those that hold none need not be
+// rewritten.
+func (d *DB) loadCounts(ctx context.Context, lower, upper []byte) error {
+	v := d.set.Current()
+	defer v.Unref()
+	for level := range version.NumLevels {
+		for _, f := range v.Overlaps(level, lower, upper) {
+			if _, known := f.Stats(); known {
+				continue
+			}
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			// A table that cannot be opened is met again by the compaction.
+			if _, err := f.Table.(*tablecache.Table).Reader(); err != nil && !errors.Is(err, ErrCorruption) {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // compactManually runs the plans of a manual compaction until there are none.
@@ -320,6 +346,12 @@ func (d *DB) compactManually(ctx context.Context, lower, upper []byte) error {
 			}
 			if done && running == 0 {
 				return nil
+			}
+			if !b.busy() {
+				// Nothing runs whose end could free what is in the way.
+				for _, err := range b.quarantined {
+					return fmt.Errorf("a damaged table is in the way: %w", err)
+				}
 			}
 		}
 		d.mu.cond.Wait()
