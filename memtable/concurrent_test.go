@@ -22,7 +22,7 @@ type stress struct {
 	kvs     [][]iterator.KV // by writer, in the order of insertion
 	done    []atomic.Int64  // how many of them are in
 	sealed  atomic.Bool
-	ordinal map[string]int // entry to writer<<32 | index
+	ordinal map[string]int // entry to writer<<24 | index
 }
 
 func entryName(k base.InternalKey) string { return fmt.Sprintf("%s#%d", k.UserKey, k.Trailer) }
@@ -34,7 +34,7 @@ func newStress(t *testing.T, mk keyMaker, cmp *base.Comparer, writers, n int) *s
 	var kv int64
 	for i, e := range all {
 		w := i % writers
-		s.ordinal[entryName(e.K)] = w<<32 | len(s.kvs[w])
+		s.ordinal[entryName(e.K)] = w<<24 | len(s.kvs[w])
 		s.kvs[w] = append(s.kvs[w], e)
 		kv += int64(len(e.K.UserKey) + len(e.V))
 	}
@@ -89,7 +89,7 @@ func (s *stress) scan(back bool) {
 		}
 		last, n = kv.K, n+1
 		o, ok := s.ordinal[entryName(kv.K)]
-		w, i := o>>32, o&(1<<32-1)
+		w, i := o>>24, o&(1<<24-1)
 		if !ok || !bytes.Equal(kv.V, s.kvs[w][i].V) {
 			s.t.Fatalf("scan: foreign entry %s", kv.K)
 		}

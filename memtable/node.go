@@ -52,7 +52,6 @@ const (
 func (p perm) count() int       { return int(p & 15) }
 func (p perm) slot(i int) int   { return int(p>>(4+4*uint(i))) & 15 }
 func (p perm) cut(n int) perm   { return p&^15 | perm(n) }
-func (p perm) unlocked() perm   { return p &^ lockBit }
 func (p perm) same(q perm) bool { return (p^q)&^lockBit == 0 }
 
 // insert returns p with the first free slot moved to place i, and that slot.
