@@ -23,6 +23,9 @@ func (d *DB) Checkpoint(ctx context.Context, dir string) (err error) {
 		return ErrClosed
 	}
 	defer d.calls.Done()
+	// Two at once for one dir would take each other's files away.
+	d.checkpoints.Lock()
+	defer d.checkpoints.Unlock()
 	if _, err := d.fs.Stat(dir); err == nil {
 		return fmt.Errorf("checkpoint: %w: %s", ErrExists, dir)
 	} else if !isNotExist(err) {
@@ -59,7 +62,7 @@ func (c *checkpoint) make(ctx context.Context, dir string) error {
 	if err := c.remove(); err != nil {
 		return fmt.Errorf("remove what an earlier checkpoint left: %w", err)
 	}
-	if err := fs.MkdirAll(c.tmp); err != nil {
+	if err := version.MakeDir(fs, c.tmp); err != nil {
 		return err
 	}
 	set, err := version.Create(version.Options{FS: fs, Dir: c.tmp, Cmp: c.db.cmp, Logger: c.db.opts.Logger}, c.db.set.Upgraded())

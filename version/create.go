@@ -5,34 +5,55 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/vfs"
 )
 
 // MakeDir makes dir, and those above it that are missing, and makes their names
-// durable.
+// durable, each before the next is made. The name of the lowest one that is there
+// already is made durable too: whoever made it may have died before doing so.
 func MakeDir(fsys vfs.FS, dir string) error {
-	var parents []string
-	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+	var missing []string
+	d := filepath.Clean(dir)
+	for ; filepath.Dir(d) != d; d = filepath.Dir(d) {
 		_, err := fsys.Stat(d)
-		if err == nil || filepath.Dir(d) == d {
+		if err == nil {
 			break
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		parents = append(parents, filepath.Dir(d))
+		missing = append(missing, d)
 	}
-	if err := fsys.MkdirAll(dir); err != nil {
+	if err := syncName(fsys, d); err != nil {
 		return err
 	}
-	for _, p := range parents {
-		if err := fsys.SyncDir(p); err != nil {
+	for _, d := range slices.Backward(missing) {
+		if err := fsys.MkdirAll(d); err != nil {
+			return err
+		}
+		if err := fsys.SyncDir(filepath.Dir(d)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// syncName makes the name of an existing directory durable. It does without where
+// the directory above is one that we are not allowed to open: then somebody else
+// made this one.
+func syncName(fsys vfs.FS, dir string) error {
+	dir = filepath.Clean(dir)
+	if filepath.Dir(dir) == dir {
+		return nil
+	}
+	err := fsys.SyncDir(filepath.Dir(dir))
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // Create makes a new, empty database, durable when it returns, and with upgraded one
@@ -54,7 +75,7 @@ func Create(o Options, upgraded bool) (*Set, error) {
 	if state != StateNew {
 		return nil, fmt.Errorf("%s: %w", o.Dir, base.ErrExists)
 	}
-	if err := prepareDir(&o); err != nil {
+	if err := MakeDir(o.FS, o.Dir); err != nil {
 		return nil, err
 	}
 	s := emptySet(o, upgraded, list)
@@ -69,23 +90,6 @@ func Create(o Options, upgraded bool) (*Set, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
-}
-
-// prepareDir makes the directory. Its parent is synced even if the directory is there
-// already, as whoever made it, perhaps to lock it, may not have done so; then, the
-// parent may also be one that we are not allowed to open.
-func prepareDir(o *Options) error {
-	_, err := o.FS.Stat(o.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return MakeDir(o.FS, o.Dir)
-	}
-	if err != nil {
-		return err
-	}
-	if err := o.FS.SyncDir(filepath.Dir(filepath.Clean(o.Dir))); err != nil {
-		o.Logger.Warn("parent directory not synced", "dir", o.Dir, "error", err)
-	}
-	return nil
 }
 
 // emptySet returns a set of nothing that numbers its files past what an interrupted

@@ -1,0 +1,140 @@
+package strata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/strata-db/strata/vfs"
+)
+
+// What the crash and fault sweeps have found, each as the shortest way to it.
+
+// lost is a power cut that takes everything that was not synced.
+var lost = vfs.ImageOptions{Bytes: vfs.FateLost, Names: vfs.FateLost}
+
+// hasKey opens a database and looks for a key.
+func hasKey(fs vfs.FS, dir, key string) error {
+	db, err := Open(dir, &Options{FS: fs, ErrorIfMissing: true})
+	if err != nil {
+		return err
+	}
+	_, err = db.Get([]byte(key))
+	return errors.Join(err, db.Close())
+}
+
+// A synced write was lost together with a directory above the database that Open
+// had made: only the last one's name was synced.
+func TestDirectoriesMadeByOpenAreDurable(t *testing.T) {
+	fs := vfs.NewCrash(vfs.CrashOptions{})
+	db, err := Open("a/b/c", &Options{FS: fs})
+	require.NoError(t, err)
+	require.NoError(t, db.Put([]byte("k"), nil, Sync))
+	require.NoError(t, hasKey(fs.Image(1, lost), "a/b/c", "k"))
+	require.NoError(t, db.Checkpoint(context.Background(), "d/e/copy"))
+	require.NoError(t, hasKey(fs.Image(1, lost), "d/e/copy", "k"))
+	require.NoError(t, db.Close())
+}
+
+// A process that dies while it makes directories leaves names that nobody has
+// synced; the next one must do so.
+func TestDirectoriesOfADeadProcessAreMadeDurable(t *testing.T) {
+	for k := 1; ; k++ {
+		var killed *vfs.Crash
+		var fs *vfs.Crash
+		calls := 0
+		fs = vfs.NewCrash(vfs.CrashOptions{OnOp: func(vfs.Op) {
+			if calls++; calls == k {
+				killed = fs.KillImage()
+			}
+		}})
+		db, err := Open("a/b/c", &Options{FS: fs})
+		require.NoError(t, err)
+		require.NoError(t, db.Close())
+		if killed == nil {
+			break
+		}
+		db, err = Open("a/b/c", &Options{FS: killed})
+		require.NoError(t, err)
+		require.NoError(t, db.Put([]byte("k"), nil, Sync))
+		require.NoError(t, hasKey(killed.Image(1, lost), "a/b/c", "k"), "killed at call %d", k)
+		require.NoError(t, db.Close())
+	}
+}
+
+// Two checkpoints to one directory took each other's files away.
+func TestCheckpointsToOneDirectory(t *testing.T) {
+	db := openMem(t, nil)
+	mustPut(t, db, "k", "v")
+	for i := range 20 {
+		dir := fmt.Sprint("copy", i)
+		var wg sync.WaitGroup
+		var made atomic.Int32
+		for range 4 {
+			wg.Go(func() {
+				if err := db.Checkpoint(context.Background(), dir); err == nil {
+					made.Add(1)
+				} else if !errors.Is(err, ErrExists) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		require.EqualValues(t, 1, made.Load())
+		require.NoError(t, hasKey(db.fs, dir, "k"))
+	}
+}
+
+// A job that had ended for the scheduler still removed files and called events
+// when Close had returned.
+func TestCloseWaitsForTheEndOfJobs(t *testing.T) {
+	var db *DB
+	var ended atomic.Bool
+	started := make(chan struct{})
+	db, err := Open("db", &Options{FS: vfs.NewMem(), Events: &Events{FlushEnd: func(FlushInfo) {
+		close(started)
+		<-db.closing
+		<-time.After(20 * time.Millisecond)
+		ended.Store(true)
+	}}})
+	require.NoError(t, err)
+	mustPut(t, db, "k", "v")
+	require.NoError(t, db.Flush())
+	<-started
+	require.NoError(t, db.Close())
+	require.True(t, ended.Load())
+}
+
+// A process died behind writing an edit to the manifest and before syncing it.
+// The next one saw the edit and removed the tables that it replaces; then a power
+// cut took the edit, and the database named tables that were gone.
+func TestGarbageGoesOnlyAfterTheManifestIsDurable(t *testing.T) {
+	var fs, killed *vfs.Crash
+	fs = vfs.NewCrash(vfs.CrashOptions{OnOp: func(op vfs.Op) {
+		if op.Kind == vfs.OpSync && strings.Contains(op.Name, "MANIFEST") {
+			killed = fs.KillImage()
+		}
+	}})
+	o := Options{FS: fs}
+	o.testing.disableAuto = true
+	db, err := Open("db", &o)
+	require.NoError(t, err)
+	for i := range 3 {
+		mustPut(t, db, "k", fmt.Sprint(i))
+		require.NoError(t, db.Flush())
+	}
+	require.NoError(t, db.CompactRange(context.Background(), nil, nil)) // killed before its last sync
+	require.NoError(t, db.Close())
+	o.FS = killed
+	db, err = Open("db", &o)
+	require.NoError(t, err)
+	require.NoError(t, hasKey(killed.Image(1, vfs.ImageOptions{Bytes: vfs.FateLost, Names: vfs.FateKept}), "db", "k"))
+	require.NoError(t, db.Close())
+}
