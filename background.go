@@ -90,7 +90,7 @@ func (d *DB) scheduleLocked() {
 	}
 	if len(d.mu.imm) > 0 && !b.flushing && !b.flushRetry.waiting {
 		b.flushing = true
-		go d.labelled("flush", d.flushJob)
+		d.startJob("flush", d.flushJob)
 	}
 	if d.opts.testing.disableAuto || b.paused > 0 || b.compactRetry.waiting {
 		return
@@ -104,9 +104,13 @@ func (d *DB) scheduleLocked() {
 	}
 }
 
-// labelled runs fn with pprof labels naming the engine and the work.
-func (d *DB) labelled(work string, fn func()) {
-	pprof.Do(context.Background(), pprof.Labels("strata", work, "dir", d.dir), func(context.Context) { fn() })
+// startJob runs fn on a goroutine with pprof labels naming the engine and the
+// work. A job tells that it has ended under DB.mu, and then still removes files
+// and calls events: Close waits for all of it.
+func (d *DB) startJob(work string, fn func()) {
+	d.jobs.Go(func() {
+		pprof.Do(context.Background(), pprof.Labels("strata", work, "dir", d.dir), func(context.Context) { fn() })
+	})
 }
 
 // idleLocked reports that nothing runs and nothing is due. d.mu is held.
@@ -125,6 +129,7 @@ func (d *DB) waitBackground() {
 		d.mu.cond.Wait()
 	}
 	d.mu.Unlock()
+	d.jobs.Wait()
 }
 
 // hasImmLocked reports whether m still waits for its flush.

@@ -55,7 +55,7 @@ func (d *DB) startCompactionLocked(plan *compaction.Plan, done func(error)) {
 	b.running = append(b.running, plan)
 	// Held until the job ends, so that the inputs' files do.
 	v := d.set.Current()
-	go d.labelled("compaction", func() { d.compactJob(job, plan, v, done) })
+	d.startJob("compaction", func() { d.compactJob(job, plan, v, done) })
 }
 
 func (d *DB) compactJob(job int64, plan *compaction.Plan, v *version.Version, done func(error)) {

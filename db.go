@@ -48,9 +48,14 @@ type DB struct {
 	deleter   deleter
 	counters  counters
 
+	// checkpoints is held while one is being made.
+	checkpoints sync.Mutex
+
 	// calls counts the slow calls in flight (Flush, CompactRange, …), so that
 	// Close can wait for them.
 	calls sync.WaitGroup
+	// jobs are the goroutines of background work, to their very end.
+	jobs sync.WaitGroup
 	// closing is closed when Close begins.
 	closing chan struct{}
 
