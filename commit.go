@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/internal/batch"
@@ -36,6 +37,13 @@ type commitPipeline struct {
 	mem     *memEntry // the mutable memtable, DB.mu.mem
 	buf     []byte    // where a record is put together
 	closed  bool
+
+	// sealed is when the last memtable was; prepareAt how full the log of this
+	// one is when the next segment is made ahead of time, in bytes, and prepared
+	// its number, 0 if there is none.
+	sealed    time.Time
+	prepareAt int64
+	prepared  base.FileNum
 
 	// waiting are writers whose turn to publish has not come.
 	wait struct {
@@ -161,6 +169,9 @@ func (d *DB) appendLocked(w *write) (first base.SeqNum, mem *memEntry, err error
 	}
 	c.nextSeq += base.SeqNum(w.count)
 	c.mem.logBytes += n
+	if c.mem.logBytes > c.prepareAt {
+		d.prepareLogLocked()
+	}
 	d.counters.walBytes.Add(n)
 	d.counters.userBytes.Add(w.bytes)
 	return first, c.mem, nil

@@ -2,6 +2,7 @@ package strata
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -226,6 +227,7 @@ func (d *DB) beginLog(rec *recovery) error {
 	}
 	d.mu.segments = append(rec.segments, segment{num, d.commits.nextSeq})
 	d.commits.mem = d.newMemEntry(num)
+	d.commits.prepareAt = math.MaxInt64
 	emit(d.opts.Events.LogCreated, FileInfo{Name: d.logName(num)})
 	return nil
 }

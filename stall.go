@@ -2,9 +2,12 @@ package strata
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/strata-db/strata/internal/base"
 )
 
 // Write stalls: writers are first slowed, by an amount that grows as the tree
@@ -235,7 +238,7 @@ func (d *DB) sealLocked() error {
 	old := c.mem
 	old.tableNum = d.set.NewFileNum()
 	d.set.ReserveSpare(d.set.NewFileNum())
-	num := d.set.NewFileNum()
+	num := d.nextLogLocked()
 	if err := d.log.Rotate(num, c.nextSeq); err != nil {
 		return err
 	}
@@ -253,4 +256,35 @@ func (d *DB) sealLocked() error {
 	event()
 	emit(d.opts.Events.LogCreated, FileInfo{Name: d.logName(num)})
 	return nil
+}
+
+// sustainedWriting is how quickly a memtable has to fill for the next segment to
+// be worth making ahead of time: an idle database should not hold space it may
+// never need.
+const sustainedWriting = 10 * time.Second
+
+// nextLogLocked returns the number of the next segment, and decides whether the
+// one after it is to be prepared when this one is half full.
+func (d *DB) nextLogLocked() base.FileNum {
+	c := &d.commits
+	now := time.Now()
+	c.prepareAt = math.MaxInt64
+	if now.Sub(c.sealed) < sustainedWriting {
+		c.prepareAt = d.opts.MemtableBytes / 2
+	}
+	c.sealed = now
+	num := c.prepared
+	c.prepared = 0
+	if num == 0 {
+		num = d.set.NewFileNum()
+	}
+	return num
+}
+
+// prepareLogLocked makes the next segment in the background.
+func (d *DB) prepareLogLocked() {
+	c := &d.commits
+	c.prepareAt = math.MaxInt64
+	c.prepared = d.set.NewFileNum()
+	d.log.Prepare(c.prepared)
 }
