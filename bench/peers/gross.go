@@ -1,0 +1,30 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+)
+
+// grossLimit is how much slower than goleveldb a line may be before a build
+// fails. Shared machines vary by a factor of two, so only a blunder shows.
+const grossLimit = 0.4
+
+// grossFree are lines that say too little on a small database.
+var grossFree = map[string]bool{"open": true, "fillrandom max": true}
+
+// checkGross fails if a line is grossly slower than goleveldb's, or a run
+// failed.
+func checkGross(results []result) error {
+	var errs []error
+	for _, r := range results {
+		if r.Error != "" {
+			errs = append(errs, fmt.Errorf("%s on %s: %s", r.Workload, r.Engine, r.Error))
+		}
+	}
+	for _, r := range rows(results) {
+		if v := r.ratio("goleveldb"); v != 0 && v < grossLimit && !grossFree[r.line] {
+			errs = append(errs, fmt.Errorf("%s: %.2f times goleveldb's speed, at least %.1f is demanded", r.line, v, grossLimit))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,123 @@
+// Command peers measures Strata beside other Go engines: goleveldb, Pebble,
+// Badger and bbolt, on equal settings, each used as its experts would.
+//
+//	go run . [-engines=a,b] [-workloads=a,b] [-num=1000000] [-repeats=3]
+//
+// Every workload of every engine runs in a process of its own, so that neither
+// heap nor garbage of one meets another; engines take turns, and the report
+// shows medians. Each run ends with a check that the database holds, or the
+// reads found, exactly what was written; a run that fails it has no number.
+// It runs on Unix systems only, as it asks them for processor time and memory.
+//
+//	main.go      flags
+//	run.go       the parent: directories, order of the runs, child processes
+//	child.go     the child: one workload on one engine, timed
+//	workload.go  what is done to a database
+//	engine.go    the interface between the two; one file an engine behind it
+//	report.go    medians and ratios as a markdown table
+//	gross.go     a check for gross regressions, for continuous integration
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+// childEnv holds the spec of a child; in a parent it is not set.
+const childEnv = "STRATA_PEERS_SPEC"
+
+func main() {
+	var err error
+	if arg := os.Getenv(childEnv); arg != "" {
+		err = child(arg, os.Stdout)
+	} else {
+		err = run(os.Args[1:], os.Stdout, os.Stderr)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string, stdout, stderr io.Writer) error {
+	f := flag.NewFlagSet("peers", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	enginesFlag := f.String("engines", "", "engines to run, separated by commas (default all)")
+	workloadsFlag := f.String("workloads", "", "workloads to run, separated by commas (default all)")
+	c := config{}
+	f.IntVar(&c.num, "num", 1_000_000, "entries of the database (a tenth of it for values of 4 KiB)")
+	f.IntVar(&c.reads, "reads", 0, "operations of a read workload (default num)")
+	f.IntVar(&c.repeats, "repeats", 3, "runs of each workload and engine; the report shows medians")
+	f.Uint64Var(&c.seed, "seed", 1, "seed of keys and choices")
+	f.StringVar(&c.dir, "dir", "", "directory for the databases (default a temporary one)")
+	f.StringVar(&c.out, "out", "", "file to append the raw results to, one JSON object a line")
+	f.StringVar(&c.profiles, "cpuprofile", "", "directory for CPU profiles of the timed parts")
+	f.DurationVar(&c.timeout, "timeout", 10*time.Minute, "limit of one run")
+	f.BoolVar(&c.gross, "gross", false, "fail if Strata is grossly slower than goleveldb")
+	quick := f.Bool("quick", false, "100,000 entries, one repeat, and without -engines the LSMs only")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	set := make(map[string]bool)
+	f.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	if *quick {
+		if !set["num"] {
+			c.num = 100_000
+		}
+		if !set["repeats"] {
+			c.repeats = 1
+		}
+		if *enginesFlag == "" {
+			*enginesFlag = "strata,goleveldb,pebble"
+		}
+	}
+	if c.reads == 0 {
+		c.reads = c.num
+	}
+	if err := c.choose(*enginesFlag, *workloadsFlag); err != nil {
+		return err
+	}
+	return c.run(stdout, stderr)
+}
+
+// choose resolves the names; empty lists mean all.
+func (c *config) choose(engineNames, workloadNames string) error {
+	for _, e := range engines {
+		if engineNames == "" {
+			c.engines = append(c.engines, e)
+		}
+	}
+	for _, w := range workloads {
+		if workloadNames == "" && !w.hidden {
+			c.workloads = append(c.workloads, w)
+		}
+	}
+	for _, name := range split(engineNames) {
+		e, err := findEngine(name)
+		if err != nil {
+			return err
+		}
+		c.engines = append(c.engines, e)
+	}
+	for _, name := range split(workloadNames) {
+		w, err := findWorkload(name)
+		if err != nil {
+			return err
+		}
+		c.workloads = append(c.workloads, w)
+	}
+	return nil
+}
+
+func split(list string) (names []string) {
+	for _, name := range strings.Split(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
