@@ -242,7 +242,9 @@ func (m *Metrics) String() string {
 			fmt.Fprintf(&b, "stall       %s: %d, %v\n", c, s.Count, s.Duration.Round(time.Microsecond))
 		}
 	}
-	fmt.Fprintf(&b, "block cache %s\ntable cache %s\n", fmt.Sprintf("%+v", m.BlockCache), fmt.Sprintf("%+v", m.TableCache))
+	bc, tc := m.BlockCache, m.TableCache
+	fmt.Fprintf(&b, "block cache %s of %s, %d blocks, %d hits, %d misses\n", formatBytes(uint64(bc.Bytes)), formatBytes(uint64(bc.Capacity)), bc.Blocks, bc.Hits, bc.Misses)
+	fmt.Fprintf(&b, "table cache %d of %d files open, %d indexes and filters in %s\n", tc.OpenFiles, tc.MaxOpenFiles, tc.Readers, formatBytes(uint64(tc.ReaderBytes)))
 	fmt.Fprintf(&b, "snapshots   %d open, oldest %v\niterators   %d open, oldest %v, pinned %s\n", m.Snapshots.Open, m.Snapshots.OldestAge.Round(time.Millisecond), m.Iterators.Open, m.Iterators.OldestAge.Round(time.Millisecond), formatBytes(m.PinnedBytes))
 	fmt.Fprintf(&b, "manifest    %s, %s\n", m.Manifest.Name, formatBytes(uint64(m.Manifest.Bytes)))
 	return b.String()
