@@ -1,0 +1,34 @@
+// Command strata looks into databases in LevelDB's format, checks, repairs and
+// measures them. "strata help" lists what it can do.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/strata-db/strata/tools"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second interrupt ends the process
+	env := newEnv()
+	os.Exit(tools.Report(env.Err, newRootCmd(env).ExecuteContext(ctx)))
+}
+
+func newRootCmd(env *tools.Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "strata",
+		Short:         "look into databases in LevelDB's format, check, repair and measure them",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddGroup(groups()...)
+	root.SetFlagErrorFunc(usage)
+	root.AddCommand(newToolCmds(env)...)
+	return root
+}

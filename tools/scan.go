@@ -1,0 +1,266 @@
+package tools
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io/fs"
+
+	"github.com/strata-db/strata/internal/base"
+	"github.com/strata-db/strata/iterator"
+)
+
+var readCommands = []*Command{
+	{
+		Name: "scan", Args: "DIR", Short: "print keys and values in order", least: 1, most: 1,
+		Long: "Prints one line a key, as key ==> value. Works beside a live writer and takes no lock.\n" +
+			"With --json the lines can be given to load.",
+		Example: "strata scan /var/lib/app/db --prefix user: --limit 10\nstrata scan db --reverse --from hex:00 --keys",
+		make:    func() action { return new(scanCommand) },
+	},
+	{
+		Name: "get", Args: "DIR KEY", Short: "print the value of a key", least: 2, most: 2,
+		Long:    "Prints the value as it is, and a line feed. A key that has no value makes it fail.",
+		Example: "strata get db user:17\nstrata get db hex:00ff --hex",
+		make:    func() action { return new(getCommand) },
+	},
+	{
+		Name: "count", Args: "DIR", Short: "count keys, and what lies between them", least: 1, most: 1,
+		Example: "strata count db --prefix user:",
+		make:    func() action { return new(countCommand) },
+	},
+	{
+		Name: "approxsize", Args: "DIR", Short: "estimate the bytes that a range takes in tables", least: 1, most: 1,
+		Long:    "Reads the indexes of the tables at the ends of the range only. What is in the log does not count.",
+		Example: "strata approxsize db --from a --to b",
+		make:    func() action { return new(approxsizeCommand) },
+	},
+	{
+		Name: "export", Args: "DIR", Short: "print the whole content as JSON lines, for load", least: 1, most: 1,
+		Long:    `Each line is {"k":"hex","v":"hex"}.`,
+		Example: "strata export db > db.jsonl",
+		make:    func() action { return new(exportCommand) },
+	},
+}
+
+// orderFlag lets a command use another order than the manifest names.
+type orderFlag struct{ order string }
+
+func (o *orderFlag) flags(fs *flag.FlagSet) {
+	fs.StringVar(&o.order, "comparer", "", "use the order of this `name`, whatever the manifest says")
+}
+
+// A walk goes over the visible keys of a database.
+type walk struct {
+	dir     string
+	order   string
+	keys    keyRange
+	reverse bool
+	at      base.SeqNum
+}
+
+// walkStats says what a walk met.
+type walkStats struct {
+	Keys, KeyBytes, ValueBytes int64
+	Skipped                    iterator.SkipStats
+	Restarts                   int
+}
+
+// errStop ends a walk early, without being an error.
+var errStop = errors.New("stop")
+
+// run calls fn with every key, in order. Where a live writer has deleted a table
+// that was not yet open, it goes on behind the last key in a newer view.
+func (w *walk) run(ctx context.Context, c *console, fn func(key, value []byte) error) (walkStats, error) {
+	var st walkStats
+	var last []byte // the last key handed out
+	for {
+		err := w.pass(ctx, c, &st, &last, fn)
+		if errors.Is(err, fs.ErrNotExist) && st.Restarts < maxRestarts && last != nil {
+			st.Restarts++
+			continue
+		}
+		if err == errStop {
+			err = nil
+		}
+		return st, err
+	}
+}
+
+// pass walks over one view.
+func (w *walk) pass(ctx context.Context, c *console, st *walkStats, last *[]byte, fn func(key, value []byte) error) error {
+	v, err := c.openView(ctx, viewOptions{dir: w.dir, order: w.order, span: &w.keys})
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	s, err := w.keys.span(v.cmp)
+	if err != nil {
+		return err
+	}
+	if *last != nil && w.reverse {
+		s.upper = *last
+	} else if *last != nil {
+		s.lower = *last
+	}
+	src, err := v.iter(&s, true)
+	if err != nil {
+		return err
+	}
+	it := iterator.NewVisible(v.cmp, src, w.at, s.lower, s.upper)
+	err = w.steps(ctx, c, it, &s, v, st, last, fn)
+	skipped := it.Stats()
+	st.Skipped.Tombstones += skipped.Tombstones
+	st.Skipped.Dead += skipped.Dead
+	st.Skipped.TooNew += skipped.TooNew
+	st.Skipped.Seeks += skipped.Seeks
+	if closeErr := it.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+func (w *walk) steps(ctx context.Context, c *console, it *iterator.Visible, s *span, v *view, st *walkStats, last *[]byte, fn func(key, value []byte) error) error {
+	move, ok := it.Next, it.First
+	if w.reverse {
+		move, ok = it.Prev, it.Last
+	}
+	resumed := *last != nil && !w.reverse
+	for n, more := 0, ok(); more; n, more = n+1, move() {
+		if n%1024 == 0 {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			c.progress("keys", st.Keys, 0)
+		}
+		if resumed && n == 0 && v.cmp.Compare(it.Key(), *last) == 0 {
+			continue
+		}
+		*last = append((*last)[:0], it.Key()...)
+		if !s.wants(it.Key()) {
+			continue
+		}
+		st.Keys++
+		st.KeyBytes += int64(len(it.Key()))
+		st.ValueBytes += int64(len(it.Value()))
+		if err := fn(it.Key(), it.Value()); err != nil {
+			return err
+		}
+	}
+	return it.Err()
+}
+
+// walkFlags are the flags of commands that walk.
+type walkFlags struct {
+	keyRange
+	orderFlag
+	at uint64
+}
+
+func (f *walkFlags) flags(fs *flag.FlagSet) {
+	f.keyRange.flags(fs)
+	f.orderFlag.flags(fs)
+	fs.Uint64Var(&f.at, "at-seq", uint64(base.SeqNumMax), "as of this sequence `number`, as far as compactions have left it")
+}
+
+func (f *walkFlags) walk(dir string) (*walk, error) {
+	if f.at > uint64(base.SeqNumMax) {
+		return nil, usagef("--at-seq is at most %d", base.SeqNumMax)
+	}
+	return &walk{dir: dir, order: f.order, keys: f.keyRange, at: base.SeqNum(f.at)}, nil
+}
+
+// keyValue is a line of scan and export, and of what load reads.
+type keyValue struct {
+	K hexBytes `json:"k"`
+	V hexBytes `json:"v"`
+}
+
+type scanCommand struct {
+	walkFlags
+	limit   int64
+	reverse bool
+	keys    bool
+}
+
+func (s *scanCommand) flags(fs *flag.FlagSet) {
+	s.walkFlags.flags(fs)
+	fs.Int64Var(&s.limit, "limit", -1, "print at most this many `keys`")
+	fs.BoolVar(&s.reverse, "reverse", false, "from the last key to the first")
+	fs.BoolVar(&s.keys, "keys", false, "print keys alone")
+}
+
+func (s *scanCommand) run(ctx context.Context, c *console, args []string) error {
+	w, err := s.walk(args[0])
+	if err != nil {
+		return err
+	}
+	w.reverse = s.reverse
+	n := int64(0)
+	st, err := w.run(ctx, c, func(key, value []byte) error {
+		if n == s.limit {
+			return errStop
+		}
+		n++
+		return s.print(c, key, value)
+	})
+	if st.Restarts > 0 {
+		c.notef("note: tables were deleted during the scan; it went on in newer states of the database, %d times", st.Restarts)
+	}
+	return err
+}
+
+func (s *scanCommand) print(c *console, key, value []byte) error {
+	switch {
+	case c.json && s.keys:
+		return c.emit(struct {
+			K hexBytes `json:"k"`
+		}{key})
+	case c.json:
+		return c.emit(keyValue{key, value})
+	case s.keys:
+		c.printf("%s\n", c.key(key))
+	default:
+		c.printf("%s ==> %s\n", c.key(key), c.value(value))
+	}
+	return nil
+}
+
+type exportCommand struct{ walkFlags }
+
+func (x *exportCommand) run(ctx context.Context, c *console, args []string) error {
+	w, err := x.walk(args[0])
+	if err != nil {
+		return err
+	}
+	st, err := w.run(ctx, c, func(key, value []byte) error { return c.emit(keyValue{key, value}) })
+	if err == nil {
+		c.notef("%s, %s", plural(st.Keys, "key"), formatBytes(uint64(st.KeyBytes+st.ValueBytes)))
+	}
+	return err
+}
+
+type countCommand struct{ walkFlags }
+
+func (x *countCommand) run(ctx context.Context, c *console, args []string) error {
+	w, err := x.walk(args[0])
+	if err != nil {
+		return err
+	}
+	st, err := w.run(ctx, c, func(_, _ []byte) error { return nil })
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.emit(map[string]int64{
+			"keys": st.Keys, "key_bytes": st.KeyBytes, "value_bytes": st.ValueBytes,
+			"skipped_tombstones": st.Skipped.Tombstones, "skipped_versions": st.Skipped.Dead,
+		})
+	}
+	c.printf("keys               %d\n", st.Keys)
+	c.printf("bytes of keys      %s\n", formatBytes(uint64(st.KeyBytes)))
+	c.printf("bytes of values    %s\n", formatBytes(uint64(st.ValueBytes)))
+	c.printf("skipped: deleted   %d\n", st.Skipped.Tombstones)
+	c.printf("skipped: old       %d\n", st.Skipped.Dead)
+	return nil
+}
