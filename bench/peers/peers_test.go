@@ -100,3 +100,22 @@ func TestMedian(t *testing.T) {
 		}
 	}
 }
+
+// TestNotGrosslySlower compares a few lines with goleveldb and fails on a blunder
+// only. The machine may be busy: one good try of three is enough.
+func TestNotGrosslySlower(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	var err error
+	for range 3 {
+		var out, log bytes.Buffer
+		err = run([]string{"-num", "50000", "-repeats", "1", "-engines", "strata,goleveldb", "-gross",
+			"-workloads", "fillseq,fillrandom,readrandom,readmissing,readseq,seekrandom", "-dir", t.TempDir()}, &out, &log)
+		if err == nil {
+			return
+		}
+		t.Logf("%v\n%s", err, out.String())
+	}
+	t.Error(err)
+}
