@@ -241,14 +241,14 @@ func (r *Reader) newBlock(content []byte, h Handle) (*cache.Block, error) {
 	b := &cache.Block{Data: content}
 	if r.cmp.IsBytewise() {
 		x := block.NewIndex(content)
-		b.Prefixes, b.PrefixSkip = x.Prefixes, x.Skip
+		b.Index, b.IndexSkip = x.Words, x.Skip
 	}
 	return b, nil
 }
 
 // indexOf returns the search index of a cached block.
 func indexOf(b *cache.Block) block.Index {
-	return block.Index{Prefixes: b.Prefixes, Skip: b.PrefixSkip}
+	return block.Index{Words: b.Index, Skip: b.IndexSkip}
 }
 
 // MayContain reports false only if no entry of the key with that hash is in the

@@ -13,11 +13,10 @@ type Block struct {
 	// its memory: a slice of something larger keeps all of that alive.
 	Data []byte
 
-	// Prefixes and PrefixSkip are the block reader's: the cache only counts
-	// their bytes. By convention Prefixes[i] are the eight bytes of restart
-	// key i behind the first PrefixSkip bytes, which all keys share.
-	Prefixes   []uint64
-	PrefixSkip int
+	// Index and IndexSkip are the block reader's, to search by: the cache only
+	// counts their bytes.
+	Index     []uint64
+	IndexSkip int
 
 	// used says that somebody got the block since the hand last passed it.
 	used atomic.Bool
@@ -37,7 +36,7 @@ const blockOverhead = int64(unsafe.Sizeof(Block{})) + 32
 
 // charge returns the bytes that b counts for.
 func (b *Block) charge() int64 {
-	return int64(len(b.Data)) + 8*int64(len(b.Prefixes)) + blockOverhead
+	return int64(len(b.Data)) + 8*int64(len(b.Index)) + blockOverhead
 }
 
 // A Table is the slots of one table's blocks, numbered from 0. All methods may be

@@ -113,7 +113,7 @@ func (i *Iter) SeekGE(target base.InternalKey) *iterator.KV {
 	}
 	j := seekRestart(i.cmp, i.block, len(i.data), i.restarts, i.index, target)
 	start := restartAt(i.block, len(i.data), j)
-	if i.index.Prefixes != nil {
+	if i.index.len() > 0 {
 		e, at, _, out := scan(i.data, start, target)
 		switch out {
 		case found:

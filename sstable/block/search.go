@@ -9,13 +9,19 @@ import (
 )
 
 // An Index is what makes a search in a block of the bytewise order fast, to be
-// kept beside the block: Prefixes[j] are eight bytes of the user key at restart
-// j, as a number that orders as the bytes do (see Prefix8). Keys of one block often
-// begin alike, so they are those behind the first Skip bytes, which the first and
-// the last restart have in common. The zero Index is none.
+// kept beside the block. Words holds, of n restarts, n prefixes and then n
+// offsets, two to a word, so that a search touches neither the block's restart
+// array nor any key it can do without:
+//
+//	| prefix 0 | prefix 1 | prefix 2 | offset 1, offset 0 | 0, offset 2 |
+//
+// A prefix is eight bytes of the user key as a number that orders as the bytes do
+// (see Prefix8). Keys of one block often begin alike, so they are those behind the
+// first Skip bytes, which the first and the last restart have in common. The zero
+// Index is none.
 type Index struct {
-	Prefixes []uint64
-	Skip     int
+	Words []uint64
+	Skip  int
 }
 
 // NewIndex returns the Index of a block that passed Check, the zero one if it
@@ -25,13 +31,23 @@ func NewIndex(data []byte) Index {
 	if !ok || limit == 0 || n == 0 {
 		return Index{}
 	}
-	x := Index{Prefixes: make([]uint64, n)}
+	x := Index{Words: make([]uint64, n+(n+1)/2)}
 	x.Skip = commonPrefix(restartKey(data, limit, 0), restartKey(data, limit, n-1))
-	for j := range x.Prefixes {
-		x.Prefixes[j] = Prefix8(restartKey(data, limit, j), x.Skip)
+	for j := range n {
+		x.Words[j] = Prefix8(restartKey(data, limit, j), x.Skip)
+		x.Words[n+j/2] |= uint64(uint32(restartAt(data, limit, j))) << (32 * (j & 1))
 	}
 	return x
 }
+
+// len returns the number of restarts.
+func (x Index) len() int { return len(x.Words) * 2 / 3 }
+
+// prefixes returns the prefix of each restart.
+func (x Index) prefixes() []uint64 { return x.Words[:x.len()] }
+
+// offset returns the offset of restart j.
+func (x Index) offset(j int) int { return int(uint32(x.Words[x.len()+j/2] >> (32 * (j & 1)))) }
 
 // restartKey returns the user key at restart j of a block that passed Check.
 func restartKey(data []byte, limit, j int) []byte {
@@ -62,7 +78,7 @@ func Prefix8(b []byte, skip int) uint64 {
 // place from where a walk finds the first entry >= target.
 func seekRestart(cmp *base.Comparer, data []byte, limit, n int, x Index, target base.InternalKey) int {
 	lo, hi := 0, n
-	if len(x.Prefixes) == n && n > 0 {
+	if x.len() == n && n > 0 {
 		first := restartKey(data, limit, 0)
 		common := first[:min(x.Skip, len(first))]
 		switch c := bytes.Compare(target.UserKey[:min(len(common), len(target.UserKey))], common); {
@@ -71,8 +87,14 @@ func seekRestart(cmp *base.Comparer, data []byte, limit, n int, x Index, target 
 		case c > 0:
 			return n - 1
 		}
-		lo, hi = EqualRange(x.Prefixes, Prefix8(target.UserKey, x.Skip))
+		lo, hi = EqualRange(x.prefixes(), Prefix8(target.UserKey, x.Skip))
 	}
+	return narrow(cmp, data, limit, lo, hi, target)
+}
+
+// narrow returns the last restart of lo .. hi-1 that is below target, or the one
+// before lo, or 0.
+func narrow(cmp *base.Comparer, data []byte, limit, lo, hi int, target base.InternalKey) int {
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
 		if restartBelow(cmp, data, limit, mid, target) {
