@@ -23,6 +23,10 @@ type VerifyStats struct {
 
 	// Smallest and Largest are the first and the last key seen, owned.
 	Smallest, Largest base.InternalKey
+
+	// SmallestSeq and LargestSeq are the lowest and highest sequence number seen,
+	// 0 if Entries is.
+	SmallestSeq, LargestSeq base.SeqNum
 }
 
 // Verify reads the whole table past the cache and returns every problem found, at
@@ -35,6 +39,7 @@ func (r *Reader) Verify(ctx context.Context) (VerifyStats, []error) {
 	if err != nil {
 		v.problems = append(v.problems, err)
 	}
+	v.stats.SmallestSeq, v.stats.LargestSeq = v.smallest, v.largest
 	return v.stats, v.problems
 }
 
