@@ -14,13 +14,12 @@ var iterPool = sync.Pool{New: func() any { return new(Iter) }}
 // entry of the block is below target, so that the next block must be asked.
 // x is as for Iter.Init.
 func Get(cmp *base.Comparer, data []byte, x Index, at Where, target base.InternalKey) (value []byte, t base.Trailer, ok, more bool, err error) {
-	n := x.len()
-	if n == 0 {
+	if x.len() == 0 {
 		return getSlow(cmp, data, x, at, target)
 	}
 	// A target without the prefix that all keys share is not in the block, and
 	// may begin at any restart: only equality is asked for.
-	limit := len(data) - 4 - 4*n
+	limit, _ := x.layout(data)
 	lo, hi := EqualRange(x.prefixes(), Prefix8(target.UserKey, x.Skip))
 	j := narrow(cmp, data, limit, lo, hi, target)
 	e, _, equal, out := scan(data[:limit], x.offset(j), target)

@@ -36,9 +36,12 @@ type Iter struct {
 // start. x is what NewIndex returned for data if cmp is the bytewise order, else
 // the zero Index. data must stay as it is while i is in use.
 func (i *Iter) Init(cmp *base.Comparer, data []byte, x Index, at Where) {
-	limit, n, ok := layout(data)
-	if !ok {
-		limit, n = 0, 0
+	limit, n := x.layout(data)
+	if n == 0 {
+		var ok bool
+		if limit, n, ok = layout(data); !ok {
+			limit, n = 0, 0
+		}
 	}
 	if i.key == nil {
 		i.key = i.small[:0]
@@ -112,8 +115,11 @@ func (i *Iter) SeekGE(target base.InternalKey) *iterator.KV {
 		return nil
 	}
 	j := seekRestart(i.cmp, i.block, len(i.data), i.restarts, i.index, target)
-	start := restartAt(i.block, len(i.data), j)
-	if i.index.len() > 0 {
+	var start int
+	if i.index.len() == 0 {
+		start = restartAt(i.block, len(i.data), j)
+	} else {
+		start = i.index.offset(j)
 		e, at, _, out := scan(i.data, start, target)
 		switch out {
 		case found:

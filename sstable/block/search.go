@@ -32,10 +32,11 @@ func NewIndex(data []byte) Index {
 		return Index{}
 	}
 	x := Index{Words: make([]uint64, n+(n+1)/2)}
-	x.Skip = commonPrefix(restartKey(data, limit, 0), restartKey(data, limit, n-1))
+	x.Skip = commonPrefix(restartKey(data, limit, 0), restartKey(data, limit, restartAt(data, limit, n-1)))
 	for j := range n {
-		x.Words[j] = Prefix8(restartKey(data, limit, j), x.Skip)
-		x.Words[n+j/2] |= uint64(uint32(restartAt(data, limit, j))) << (32 * (j & 1))
+		off := restartAt(data, limit, j)
+		x.Words[j] = Prefix8(restartKey(data, limit, off), x.Skip)
+		x.Words[n+j/2] |= uint64(uint32(off)) << (32 * (j & 1))
 	}
 	return x
 }
@@ -46,12 +47,19 @@ func (x Index) len() int { return len(x.Words) * 2 / 3 }
 // prefixes returns the prefix of each restart.
 func (x Index) prefixes() []uint64 { return x.Words[:x.len()] }
 
+// layout is the layout of the block that x is of.
+func (x Index) layout(data []byte) (limit, restarts int) {
+	n := x.len()
+	return len(data) - 4 - 4*n, n
+}
+
 // offset returns the offset of restart j.
 func (x Index) offset(j int) int { return int(uint32(x.Words[x.len()+j/2] >> (32 * (j & 1)))) }
 
-// restartKey returns the user key at restart j of a block that passed Check.
-func restartKey(data []byte, limit, j int) []byte {
-	e, ok := decode(data[:limit], restartAt(data, limit, j))
+// restartKey returns the user key of the restart at off in a block that passed
+// Check.
+func restartKey(data []byte, limit, off int) []byte {
+	e, ok := decode(data[:limit], off)
 	if !ok || e.keyEnd-e.key < base.TrailerLen {
 		return nil
 	}
@@ -77,19 +85,22 @@ func Prefix8(b []byte, skip int) uint64 {
 // seekRestart returns the last restart whose key is below target, or 0: the
 // place from where a walk finds the first entry >= target.
 func seekRestart(cmp *base.Comparer, data []byte, limit, n int, x Index, target base.InternalKey) int {
-	lo, hi := 0, n
-	if x.len() == n && n > 0 {
-		first := restartKey(data, limit, 0)
-		common := first[:min(x.Skip, len(first))]
-		switch c := bytes.Compare(target.UserKey[:min(len(common), len(target.UserKey))], common); {
-		case c < 0:
-			return 0
-		case c > 0:
-			return n - 1
-		}
-		lo, hi = EqualRange(x.prefixes(), Prefix8(target.UserKey, x.Skip))
+	if x.len() != n || n == 0 {
+		return narrow(cmp, data, limit, 0, n, target)
 	}
-	return narrow(cmp, data, limit, lo, hi, target)
+	lo, hi := EqualRange(x.prefixes(), Prefix8(target.UserKey, x.Skip))
+	j := narrow(cmp, data, limit, lo, hi, target)
+	// Prefixes count only if the target begins as all keys do. Any key tells, so
+	// it is the one the walk will begin with.
+	key := restartKey(data, limit, x.offset(j))
+	common := key[:min(x.Skip, len(key))]
+	switch c := bytes.Compare(target.UserKey[:min(len(common), len(target.UserKey))], common); {
+	case c < 0:
+		return 0
+	case c > 0:
+		return n - 1
+	}
+	return j
 }
 
 // narrow returns the last restart of lo .. hi-1 that is below target, or the one
