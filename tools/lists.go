@@ -1,3 +1,0 @@
-package tools
-
-var fileCommands, writeCommands []*Command

@@ -1,0 +1,169 @@
+package tools
+
+import (
+	"context"
+	"flag"
+	"path/filepath"
+
+	"github.com/strata-db/strata/internal/base"
+	"github.com/strata-db/strata/version"
+)
+
+var treeCommands = []*Command{
+	{
+		Name: "find", Args: "DIR KEY", Short: "show every place that holds a key, and what is there", least: 2, most: 2,
+		Long: "Looks into every log and table of the directory, live or left over, and prints each entry of the key,\n" +
+			"newest first, with its file, and how that file came to its level as far as the manifest tells. The last\n" +
+			"line is what a read would answer. Damaged files are named and left out, and make it fail.",
+		Example: "strata find db user:17\nstrata find db hex:00ff --hex",
+		make:    func() action { return new(findCommand) },
+	},
+	{
+		Name: "lsm", Args: "DIR", Short: "draw the tree: levels, tables, key ranges", least: 1, most: 1,
+		Example: "strata lsm db\nstrata lsm db --tables",
+		make:    func() action { return new(lsmCommand) },
+	},
+	{
+		Name: "stats", Args: "DIR", Short: "count files, bytes, entries and tombstones", least: 1, most: 1,
+		Long: "Reads the manifest and the properties of the tables. Tables of other engines have none: --count reads\n" +
+			"them through.",
+		Example: "strata stats db\nstrata stats db --count --json",
+		make:    func() action { return new(statsCommand) },
+	},
+	{
+		Name: "doctor", Args: "DIR", Short: "say what is wrong or slow, and what to do about it", least: 1, most: 1,
+		Long:    "A quick look at everything; --full reads every byte too, as verify does. Fails if there is damage.",
+		Example: "strata doctor db\nstrata doctor db --full",
+		make:    func() action { return new(doctorCommand) },
+	},
+}
+
+// inspect reads what pointer and manifest say, and the names in the directory.
+func (c *console) inspect(ctx context.Context, dir string) (*version.Inspection, *version.Listing, error) {
+	type both struct {
+		in *version.Inspection
+		l  *version.Listing
+	}
+	b, err := restarting(ctx, c, dir, func() (b both, err error) {
+		if b.in, err = version.Inspect(c.FS, dir); err == nil {
+			b.l, err = version.List(c.FS, dir)
+		}
+		return b, err
+	})
+	return b.in, b.l, err
+}
+
+type lsmCommand struct{ tables bool }
+
+func (x *lsmCommand) flags(fs *flag.FlagSet) {
+	fs.BoolVar(&x.tables, "tables", false, "list every table")
+}
+
+// levelSummary is a level as the manifest has it.
+type levelSummary struct {
+	Level  int            `json:"level"`
+	Tables int            `json:"tables"`
+	Bytes  uint64         `json:"bytes"`
+	Files  []tableSummary `json:"files,omitempty"`
+}
+
+func (x *lsmCommand) run(ctx context.Context, c *console, args []string) error {
+	in, l, err := c.inspect(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	cmp := c.order(in.Comparer)
+	var levels []levelSummary
+	g := newGrid("level", "tables", "bytes", "largest table", "keys ")
+	total := levelSummary{}
+	for level := range version.NumLevels {
+		s := levelSummary{Level: level, Tables: len(in.Contents.Files[level])}
+		largest := uint64(0)
+		for _, f := range ordered(in, level, cmp) {
+			s.Bytes += f.Size
+			largest = max(largest, f.Size)
+			s.Files = append(s.Files, summaryOf(level, f))
+		}
+		total.Tables += s.Tables
+		total.Bytes += s.Bytes
+		levels = append(levels, s)
+		g.add(level, s.Tables, formatBytes(s.Bytes), formatBytes(largest), c.span(in, level, cmp))
+	}
+	if c.json {
+		return c.emit(map[string]any{
+			"dir": args[0], "manifest": in.Manifest, "comparer": in.Comparer, "upgraded": in.Upgraded,
+			"log_number": in.Contents.LogNum, "last_sequence": in.Contents.LastSeq, "levels": levels,
+		})
+	}
+	c.printf("%s, %s, log %s\n", in.Manifest, in.Comparer, *in.Contents.LogNum)
+	g.add("all", total.Tables, formatBytes(total.Bytes), "", "")
+	c.grid(g)
+	if x.tables {
+		for level := range version.NumLevels {
+			for _, f := range ordered(in, level, cmp) {
+				f.Type = tableType(l, in.Upgraded, f.Num)
+				c.printf("L%d  %s  %s  %s\n", level, c.table(f), formatBytes(f.Size), f.Name())
+			}
+		}
+	}
+	return nil
+}
+
+// ordered returns the tables of a level: level 0 newest first, others by key if
+// the order is known.
+func ordered(in *version.Inspection, level int, cmp *base.Comparer) []*version.FileMeta {
+	files := in.Contents.SortedFiles(level)
+	if level > 0 && cmp != nil {
+		var levels [version.NumLevels][]*version.FileMeta
+		levels[level] = files
+		v := version.NewVersion(cmp, levels)
+		defer v.Unref()
+		return v.Files(level)
+	}
+	return files
+}
+
+// span describes the range of keys of a level.
+func (c *console) span(in *version.Inspection, level int, cmp *base.Comparer) string {
+	if cmp == nil || len(in.Contents.Files[level]) == 0 {
+		return ""
+	}
+	var lo, hi []byte
+	for _, f := range in.Contents.Files[level] {
+		if lo == nil || cmp.Compare(f.Smallest.UserKey, lo) < 0 {
+			lo = f.Smallest.UserKey
+		}
+		if hi == nil || cmp.Compare(f.Largest.UserKey, hi) > 0 {
+			hi = f.Largest.UserKey
+		}
+	}
+	return shorten(c.key(lo)) + " .. " + shorten(c.key(hi))
+}
+
+// shorten cuts long text for a table.
+func shorten(s string) string {
+	const most = 40
+	if len(s) <= most {
+		return s
+	}
+	return s[:most-3] + "..."
+}
+
+// live returns the level of each live table.
+func live(in *version.Inspection) map[base.FileNum]int {
+	m := make(map[base.FileNum]int)
+	for level, files := range in.Contents.Files {
+		for num := range files {
+			m[num] = level
+		}
+	}
+	return m
+}
+
+func isTable(t base.FileType) bool {
+	return t == base.FileTable || t == base.FileTableOld || t == base.FileTableUpgr
+}
+
+func isLog(t base.FileType) bool { return t == base.FileLog || t == base.FileLogUpgr }
+
+func path(dir, name string) string { return filepath.Join(dir, name) }

@@ -1,0 +1,306 @@
+package tools
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+
+	"github.com/strata-db/strata"
+	"github.com/strata-db/strata/internal/base"
+	"github.com/strata-db/strata/version"
+)
+
+var writeCommands = []*Command{
+	{
+		Name: "put", Args: "DIR KEY VALUE", Short: "set the value of a key, durably", least: 3, most: 3, Writes: true,
+		Example: "strata put db user:17 hello\nstrata put db hex:00ff raw:a\\x00b --create",
+		make:    func() action { return new(putCommand) },
+	},
+	{
+		Name: "delete", Args: "DIR KEY...", Short: "remove keys, durably", least: 2, most: -1, Writes: true,
+		Long:    "All keys go as one batch. Keys that are not there are no error.",
+		Example: "strata delete db user:17 user:18",
+		make:    func() action { return new(deleteCommand) },
+	},
+	{
+		Name: "load", Args: "DIR", Short: "write the JSON lines of export or scan --json from standard input", least: 1, most: 1, Writes: true,
+		Long: "Lines are written in batches of about a megabyte, and are durable when it ends. An interrupt ends it\n" +
+			"between two batches and says how many lines were written.",
+		Example: "strata export old | strata load new --create",
+		make:    func() action { return new(loadCommand) },
+	},
+	{
+		Name: "compact", Args: "DIR", Short: "compact a range, or everything", least: 1, most: 1, Writes: true,
+		Long:    "What is shadowed or deleted is gone afterwards. An interrupt leaves the database as it was, or partly compacted.",
+		Example: "strata compact db\nstrata compact db --from a --to b",
+		make:    func() action { return new(compactCommand) },
+	},
+	{
+		Name: "checkpoint", Args: "DIR NEWDIR", Short: "make an openable copy of a database", least: 2, most: 2, Writes: true,
+		Long:    "On the same file system tables are hard links. NEWDIR must not exist; it is whole or absent.",
+		Example: "strata checkpoint db /backup/db",
+		make:    func() action { return new(checkpointCommand) },
+	},
+	{
+		Name: "upgrade", Args: "DIR", Short: "take a database past LevelDB's format, one way", least: 1, most: 1, Writes: true,
+		Long:    "Afterwards it may hold what LevelDB cannot represent, and LevelDB and goleveldb refuse it. Needs --yes.",
+		Example: "strata upgrade db --yes",
+		make:    func() action { return new(upgradeCommand) },
+	},
+	{
+		Name: "destroy", Args: "DIR", Short: "remove a database, and only its files", least: 1, most: 1, Writes: true,
+		Long:    "Needs --yes. Files that are no database's stay.",
+		Example: "strata destroy db --yes",
+		make:    func() action { return new(destroyCommand) },
+	},
+}
+
+// openFlags are the flags of commands that open a database for writing.
+type openFlags struct{ create bool }
+
+func (o *openFlags) flags(fs *flag.FlagSet) {
+	fs.BoolVar(&o.create, "create", false, "create the database if there is none")
+}
+
+// writer opens the database in dir for writing, in the order it is in.
+func (c *console) writer(dir string, create bool) (*strata.DB, error) {
+	o := &strata.Options{FS: c.FS, ErrorIfMissing: !create}
+	switch in, err := version.Inspect(c.FS, dir); {
+	case err == nil:
+		if o.Comparer = c.order(in.Comparer); o.Comparer == nil {
+			_, err := c.comparer(dir, in.Comparer, "")
+			return nil, err
+		}
+	case !errors.Is(err, base.ErrNotExist):
+		return nil, err
+	}
+	return strata.Open(dir, o)
+}
+
+// write opens dir, calls fn and closes it again.
+func (c *console) write(dir string, create bool, fn func(db *strata.DB) error) error {
+	db, err := c.writer(dir, create)
+	if err != nil {
+		return err
+	}
+	err = fn(db)
+	if closeErr := db.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// parseKeys reads keys or values of the command line.
+func parseKeys(args []string) ([][]byte, error) {
+	keys := make([][]byte, len(args))
+	for i, a := range args {
+		var err error
+		if keys[i], err = parseKey(a); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
+}
+
+type putCommand struct{ openFlags }
+
+func (p *putCommand) run(_ context.Context, c *console, args []string) error {
+	kv, err := parseKeys(args[1:])
+	if err != nil {
+		return err
+	}
+	return c.write(args[0], p.create, func(db *strata.DB) error { return db.Put(kv[0], kv[1], strata.Sync) })
+}
+
+type deleteCommand struct{}
+
+func (*deleteCommand) flags(*flag.FlagSet) {}
+
+func (*deleteCommand) run(_ context.Context, c *console, args []string) error {
+	keys, err := parseKeys(args[1:])
+	if err != nil {
+		return err
+	}
+	var b strata.Batch
+	for _, k := range keys {
+		b.Delete(k)
+	}
+	return c.write(args[0], false, func(db *strata.DB) error { return db.Write(&b, strata.Sync) })
+}
+
+// loadBatchBytes is how much load writes at once.
+const loadBatchBytes = 1 << 20
+
+type loadCommand struct{ openFlags }
+
+func (l *loadCommand) run(ctx context.Context, c *console, args []string) error {
+	if c.In == nil {
+		return usagef("there is nothing to read from")
+	}
+	n := int64(0)
+	err := c.write(args[0], l.create, func(db *strata.DB) (err error) {
+		if n, err = load(ctx, c, db); err != nil {
+			return err
+		}
+		return db.Sync()
+	})
+	if err != nil {
+		return fmt.Errorf("after %s: %w", plural(n, "line"), err)
+	}
+	if c.json {
+		return c.emit(map[string]int64{"lines": n})
+	}
+	c.notef("%s written", plural(n, "line"))
+	return nil
+}
+
+// load writes what In holds and returns how many lines of it are written.
+func load(ctx context.Context, c *console, db *strata.DB) (written int64, err error) {
+	d := json.NewDecoder(c.In)
+	d.DisallowUnknownFields()
+	var b strata.Batch
+	for {
+		var kv struct {
+			K *hexBytes `json:"k"`
+			V *hexBytes `json:"v"`
+		}
+		switch err := d.Decode(&kv); {
+		case err == io.EOF:
+			return flushLoad(db, &b, written)
+		case err != nil:
+			return written, fmt.Errorf("line %d: %w", written+int64(b.Len())+1, err)
+		case kv.K == nil || kv.V == nil:
+			return written, fmt.Errorf(`line %d: want {"k":"hex","v":"hex"}`, written+int64(b.Len())+1)
+		}
+		b.Put(*kv.K, *kv.V)
+		if len(b.Bytes()) < loadBatchBytes {
+			continue
+		}
+		if written, err = flushLoad(db, &b, written); err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return written, err
+		}
+		c.progress("lines", written, 0)
+	}
+}
+
+func flushLoad(db *strata.DB, b *strata.Batch, written int64) (int64, error) {
+	if b.Len() == 0 {
+		return written, nil
+	}
+	if err := db.Write(b, strata.NoSync); err != nil {
+		return written, err
+	}
+	written += int64(b.Len())
+	b.Reset()
+	return written, nil
+}
+
+type compactCommand struct{ from, to string }
+
+func (x *compactCommand) flags(fs *flag.FlagSet) {
+	fs.StringVar(&x.from, "from", "", "first `key` of the range")
+	fs.StringVar(&x.to, "to", "", "last `key` of the range")
+}
+
+func (x *compactCommand) run(ctx context.Context, c *console, args []string) error {
+	var lower, upper []byte
+	for _, f := range []struct {
+		text string
+		dst  *[]byte
+	}{{x.from, &lower}, {x.to, &upper}} {
+		if f.text == "" {
+			continue
+		}
+		var err error
+		if *f.dst, err = parseKey(f.text); err != nil {
+			return err
+		}
+	}
+	before, err := c.treeBytes(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	err = c.write(args[0], false, func(db *strata.DB) error { return db.CompactRange(ctx, lower, upper) })
+	if err != nil {
+		return err
+	}
+	after, err := c.treeBytes(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.emit(map[string]uint64{"before_bytes": before, "after_bytes": after})
+	}
+	c.printf("%s -> %s\n", formatBytes(before), formatBytes(after))
+	return nil
+}
+
+// treeBytes returns the bytes of the live tables and logs.
+func (c *console) treeBytes(ctx context.Context, dir string) (uint64, error) {
+	in, l, err := c.inspect(ctx, dir)
+	if err != nil {
+		return 0, err
+	}
+	st := &dirStats{Dir: dir}
+	if err := st.countFiles(c, in, l); err != nil {
+		return 0, err
+	}
+	return uint64(st.Files[0].Bytes + st.Files[1].Bytes), nil
+}
+
+type checkpointCommand struct{}
+
+func (*checkpointCommand) flags(*flag.FlagSet) {}
+
+func (*checkpointCommand) run(ctx context.Context, c *console, args []string) error {
+	return c.write(args[0], false, func(db *strata.DB) error { return db.Checkpoint(ctx, args[1]) })
+}
+
+// yesFlag stands before what cannot be undone.
+type yesFlag struct{ yes bool }
+
+func (y *yesFlag) flags(fs *flag.FlagSet) {
+	fs.BoolVar(&y.yes, "yes", false, "do it")
+}
+
+func (y *yesFlag) check(what string) error {
+	if !y.yes {
+		return usagef("this %s, and cannot be undone; say --yes", what)
+	}
+	return nil
+}
+
+type upgradeCommand struct{ yesFlag }
+
+func (u *upgradeCommand) run(ctx context.Context, c *console, args []string) error {
+	if err := u.check("makes the database unreadable for LevelDB and goleveldb"); err != nil {
+		return err
+	}
+	in, _, err := c.inspect(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	cmp, err := c.comparer(args[0], in.Comparer, "")
+	if err != nil {
+		return err
+	}
+	return strata.Upgrade(args[0], &strata.Options{FS: c.FS, Comparer: cmp})
+}
+
+type destroyCommand struct{ yesFlag }
+
+func (d *destroyCommand) run(_ context.Context, c *console, args []string) error {
+	if err := d.check("removes the database in " + args[0]); err != nil {
+		return err
+	}
+	if _, err := c.FS.Stat(args[0]); err != nil {
+		return err
+	}
+	return strata.Destroy(args[0], &strata.Options{FS: c.FS})
+}
