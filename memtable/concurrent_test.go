@@ -178,3 +178,49 @@ func TestConcurrent(t *testing.T) {
 		}
 	}
 }
+
+// TestSearchWhileWordsAreRewritten stops a rewrite half way: a reader must go by
+// the keys.
+func TestSearchWhileWordsAreRewritten(t *testing.T) {
+	kvs := itertest.Entries(1, 500, 3, base.Bytewise)
+	m := fill(t, base.Bytewise, kvs, 1)
+	tr := m.tree.Load()
+	for off := tr.first; off != 0; off = tr.mem.node(off).next {
+		nd := tr.mem.node(off)
+		nd.meta |= uint32(busyBit)
+		for i := range nd.word {
+			nd.word[i] *= 0x9e3779b97f4a7c15
+		}
+	}
+	checkGets(t, m, kvs, base.Bytewise, 1)
+	itertest.Walk(t, 1, m.NewIter(), kvs, base.Bytewise)
+}
+
+// TestScanOverLeafCopiedWhileSplit: a copy may have been made of a leaf before
+// a split cut it, and of its link after. What moved right comes once only.
+func TestScanOverLeafCopiedWhileSplit(t *testing.T) {
+	m := New(base.Bytewise, 1<<20)
+	defer m.Unref()
+	key := func(i int) base.InternalKey { return base.MakeKey(fmt.Appendf(nil, "%04d", i), 1, base.KindSet) }
+	for i := range slots {
+		add(t, m, iterator.KV{K: key(10 * i)})
+	}
+	it := m.NewIter().(*iter)
+	if kv := it.First(); kv == nil || it.n != slots {
+		t.Fatalf("first leaf has %d entries", it.n)
+	}
+	add(t, m, iterator.KV{K: key(35)})
+	if it.next = it.nd.loadNext(); it.next == 0 {
+		t.Fatal("no split")
+	}
+	n, last := 1, it.kv.K
+	for kv := it.Next(); kv != nil; kv = it.Next() {
+		if base.Bytewise.CompareInternal(last, kv.K) >= 0 {
+			t.Fatalf("%s after %s", kv.K, last)
+		}
+		last, n = kv.K, n+1
+	}
+	if n != slots {
+		t.Fatalf("%d entries, want the %d that were there", n, slots)
+	}
+}

@@ -24,6 +24,7 @@ func (t *tree) insert(ukey []byte, tr base.Trailer, value []byte) {
 		return
 	}
 	at, from := t.descend(0, ukey, tr, &path)
+	pause()
 	p := at.nd.lock()
 	// While the parent is unchanged and the leaf is locked, the leaf has not
 	// been split below the key: splits are posted before they unlock.
@@ -121,17 +122,20 @@ func (t *tree) split(level int, at place, p perm, m meta, i int, x *item, path *
 	t.fillRight(level, off, at, p, m, keep, i, x, toRight)
 
 	atomic.StoreUint32(&nd.next, off)
+	pause()
 	if next != 0 {
 		atomic.StoreUint32(&t.mem.node(next).prev, off)
 	}
 	p = p.cut(keep)
 	nd.storePerm(p | lockBit)
+	pause()
 	m = m.with(m.skip(), m.loose())
 	nd.storeMeta(m)
 	if !toRight {
 		p = t.put(level, at.off, p, m, i, x)
 		nd.storePerm(p | lockBit)
 	}
+	pause()
 	t.post(level+1, at.off, off, path)
 	if level == 0 && next == 0 {
 		t.tail.Store(off)
@@ -288,6 +292,7 @@ func (t *tree) rewrite(nd *node, p perm, m meta, skip int, loose bool) meta {
 	nd.storeMeta(m)
 	for i := range p.count() {
 		s := p.slot(i)
+		pause()
 		atomic.StoreUint64(&nd.word[s], wordOf(t.key(nd.ent[s]), skip))
 	}
 	m = m.with(skip, loose)

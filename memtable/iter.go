@@ -48,8 +48,8 @@ func (it *iter) load(off uint32) {
 func (it *iter) fetch() {
 	var x byte
 	for _, e := range it.ent[:it.n] {
-		b := it.tr.mem.from(e)
-		x ^= b[0] ^ b[min(40, len(b)-1)]
+		_, rest := splitKey(it.tr.mem.from(e))
+		x ^= rest[base.TrailerLen] // key and trailer may lie in two cache lines
 	}
 	it.touched = x
 }
@@ -59,8 +59,10 @@ func (it *iter) fetch() {
 func (it *iter) copyOrder(nd *node, p perm) {
 	it.n = p.count()
 	for i := range it.n {
+		pause()
 		it.ent[i] = nd.loadEnt(p.slot(i))
 	}
+	pause()
 	it.next = nd.loadNext()
 }
 
@@ -130,7 +132,7 @@ func (it *iter) SeekLT(key base.InternalKey) *iterator.KV {
 	if i := it.seek(key); i > 0 {
 		return it.at(i - 1)
 	}
-	return it.backward(key.UserKey, key.Trailer)
+	return it.backward()
 }
 
 // seek copies the leaf that key belongs to and returns how many of its entries
@@ -197,30 +199,22 @@ func (it *iter) Prev() *iterator.KV {
 	if it.i > 0 {
 		return it.at(it.i - 1)
 	}
-	k, rest := splitKey(it.tr.mem.from(it.ent[it.i]))
-	tr, _ := splitTrailer(rest)
-	return it.backward(k, tr)
+	return it.backward()
 }
 
-// backward moves to the last entry before the key, which none of the copied leaf
-// is. A leaf's link to the left may be out of date; then the nearest leaf is
-// some way to the right of it.
-func (it *iter) backward(ukey []byte, tr base.Trailer) *iterator.KV {
+// backward moves to the last entry before the copied leaf: before its first
+// entry, which is its bound and can have nothing put in front of it. A leaf's
+// link to the left may be out of date; then the nearest leaf is some way to the
+// right of it.
+func (it *iter) backward() *iterator.KV {
 	for it.nd.low != 0 {
 		from := it.off
-		off := atomic.LoadUint32(&it.nd.prev)
-		for it.load(off); it.next != from && it.next != 0; it.load(off) {
-			if it.tr.compare(it.tr.mem.node(it.next).low, ukey, tr) >= 0 {
-				break
-			}
-			off = it.next
+		it.load(atomic.LoadUint32(&it.nd.prev))
+		for it.next != from {
+			it.load(it.next)
 		}
-		i := it.n
-		for i > 0 && it.tr.compare(it.ent[i-1], ukey, tr) >= 0 {
-			i--
-		}
-		if i > 0 {
-			return it.at(i - 1)
+		if it.n > 0 {
+			return it.at(it.n - 1)
 		}
 	}
 	return it.outside(false)

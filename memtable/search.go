@@ -71,6 +71,7 @@ func (t *tree) compare(e uint32, ukey []byte, tr base.Trailer) int {
 // m and p are the node's meta and order, loaded in this turn. Without the lock,
 // the answer counts only if the meta is still m afterwards.
 func (t *tree) rank(nd *node, m meta, p perm, ukey []byte, tr base.Trailer) (r int, equal, tied bool) {
+	pause()
 	n := p.count()
 	if !t.bytewise || m.busy() {
 		r, equal = t.rankByKey(nd, p, 0, n, ukey, tr)
@@ -168,7 +169,9 @@ func (t *tree) descend(level int, ukey []byte, tr base.Trailer, path *[maxLevels
 		}
 		child := t.child(at.off, p, i)
 		nd := t.mem.node(child)
+		pause()
 		m := nd.loadMeta()
+		pause()
 		from = step{at.nd, at.m, p}
 		if !from.holds() {
 			at = t.settle(at.off, ukey, tr)
@@ -197,6 +200,7 @@ func (t *tree) settle(off uint32, ukey []byte, tr base.Trailer) place {
 	for {
 		nd := t.mem.node(off)
 		m := nd.loadMeta()
+		pause()
 		next := nd.loadNext()
 		if next == 0 || t.compare(t.mem.node(next).low, ukey, tr) > 0 {
 			return place{off, nd, m}
@@ -246,6 +250,7 @@ func (t *tree) firstAt(at *place, ukey []byte, tr base.Trailer) (e uint32, moved
 	} else if tied {
 		e = at.nd.loadEnt(p.slot(i))
 	}
+	pause()
 	if at.nd.loadMeta() != at.m {
 		*at = t.settle(at.off, ukey, tr)
 		return 0, true
