@@ -227,6 +227,8 @@ func (d *DB) compactionEnv(plan *compaction.Plan) compaction.Env {
 func (d *DB) newOutput(num base.FileNum) (compaction.Output, error) {
 	t := d.set.TableType()
 	name := base.FileName(t, num)
+	// A flush that failed makes its table again, under the same number.
+	d.deleter.forget(name)
 	f, err := d.fs.Create(d.path(name))
 	if err != nil {
 		return compaction.Output{}, err

@@ -28,6 +28,13 @@ func (l *deleter) add(d *DB, name string, bytes uint64) {
 	l.drain(d)
 }
 
+// forget takes name back: a file of that name is about to be made again.
+func (l *deleter) forget(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending = slices.DeleteFunc(l.pending, func(f FileInfo) bool { return f.Name == name })
+}
+
 // drain removes what is pending, unless held.
 func (l *deleter) drain(d *DB) {
 	l.mu.Lock()
@@ -63,7 +70,10 @@ func (l *deleter) release(d *DB) {
 // no version names any more.
 func (d *DB) obsoleteTables(files []*version.FileMeta) {
 	for _, f := range files {
-		f.Table.(*tablecache.Table).Evict()
+		// One that only a failed edit named was never part of a version.
+		if t, ok := f.Table.(*tablecache.Table); ok {
+			t.Evict()
+		}
 		if d.opts.ReadOnly {
 			continue
 		}
