@@ -120,7 +120,7 @@ func (d *DB) commit(w *write, sync bool) error {
 	}
 	if sync {
 		if err := d.healLog(); err != nil {
-			return err
+			return refused(err)
 		}
 	}
 	if d.stall.slow.Load() {
@@ -131,7 +131,7 @@ func (d *DB) commit(w *write, sync bool) error {
 	first, mem, err := d.appendLocked(w)
 	c.mu.Unlock()
 	if err != nil {
-		return publicError(err)
+		return refused(publicError(err))
 	}
 	w.insert(mem.table, first)
 	if sync {
@@ -262,10 +262,17 @@ func (d *DB) syncLog() error {
 	return publicError(err)
 }
 
+// allFlushed reports that no sealed memtable waits for its flush.
+func (d *DB) allFlushed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.mu.imm) == 0
+}
+
 // healLog returns when no log segment with a failed sync is needed any more, so
 // that a sync can again mean what it says. What such a segment holds is flushed
 // to a table: its bytes in the log cannot be trusted, and a second fsync would
-// prove nothing.
+// prove nothing. Flushing is also what lets go of a segment that holds nothing.
 func (d *DB) healLog() error {
 	num, bad := d.log.Unsynced()
 	if !bad {
@@ -278,9 +285,7 @@ func (d *DB) healLog() error {
 		return ErrClosed
 	}
 	var err error
-	if c.mem.minLog <= num && !c.mem.table.Empty() {
-		err = d.sealLocked()
-	} else if d.log.NeedsRotate() {
+	if c.mem.minLog <= num || d.log.NeedsRotate() || d.allFlushed() {
 		err = d.sealLocked()
 	}
 	c.mu.Unlock()

@@ -85,5 +85,25 @@ func publicError(err error) error {
 	return err
 }
 
+// refused returns the error of a write that was not applied. The cause may be
+// that an earlier one is not durable, so it hides ErrNotDurable, which would say
+// that this one is applied.
+func refused(err error) error {
+	if errors.Is(err, ErrNotDurable) {
+		return refusedError{err}
+	}
+	return err
+}
+
+type refusedError struct{ cause error }
+
+func (e refusedError) Error() string { return "not applied: " + e.cause.Error() }
+
+func (e refusedError) Is(target error) bool {
+	return target != ErrNotDurable && errors.Is(e.cause, target)
+}
+
+func (e refusedError) As(target any) bool { return errors.As(e.cause, target) }
+
 // isNotExist reports that a file is not there.
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
