@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/pprof"
+	"slices"
 	"time"
 
 	"github.com/strata-db/strata/compaction"
 	"github.com/strata-db/strata/internal/base"
+	"github.com/strata-db/strata/iterator"
 	"github.com/strata-db/strata/version"
 )
 
@@ -160,24 +162,48 @@ func (d *DB) waitFlushed(done func() bool) error {
 	return nil
 }
 
+// retryFlush tries a flush that has failed again at once.
+func (d *DB) retryFlush() {
+	d.mu.Lock()
+	d.mu.background.flushRetry.waiting = false
+	d.scheduleLocked()
+	d.mu.Unlock()
+}
+
+// flushGroupLocked returns the oldest sealed memtable with those that share its
+// log segments, as a recovery leaves them. They become one table: with a part of
+// a segment in the tree and the segment still live, a power cut that takes the
+// segment's unsynced end would make the log end before the tree, and sequence
+// numbers would be given out again. d.mu is held.
+func (d *DB) flushGroupLocked() []*memEntry {
+	n := 1
+	for n < len(d.mu.imm) && d.mu.imm[n].minLog <= d.mu.imm[n-1].maxLog {
+		n++
+	}
+	return d.mu.imm[:n:n]
+}
+
 // flushJob flushes the oldest sealed memtable.
 func (d *DB) flushJob() {
 	d.mu.Lock()
-	m := d.mu.imm[0]
+	ms := d.flushGroupLocked()
 	d.mu.background.job++
 	job := d.mu.background.job
 	d.mu.Unlock()
 
 	// Only what is visible may be flushed: a snapshot made meanwhile must not
 	// be older than an entry that hides another one here.
-	d.commits.waitVisible(m.lastSeq)
+	d.commits.waitVisible(ms[len(ms)-1].lastSeq)
 
 	start := time.Now()
-	info := FlushInfo{Job: job, Input: m.table.Bytes()}
+	info := FlushInfo{Job: job}
+	for _, m := range ms {
+		info.Input += m.table.Bytes()
+	}
 	emit(d.opts.Events.FlushBegin, info)
-	res, err := d.flushTable(m)
+	res, err := d.flushTable(ms)
 	if err == nil {
-		err = d.installFlush(m, res)
+		err = d.installFlush(ms, res)
 	}
 	info.Duration, info.Err = time.Since(start), publicError(err)
 	for _, f := range res.Outputs {
@@ -203,11 +229,19 @@ func (d *DB) flushJob() {
 	emit(d.opts.Events.FlushEnd, info)
 }
 
-// flushTable writes m to its table. An empty memtable makes none.
-func (d *DB) flushTable(m *memEntry) (*compaction.Result, error) {
-	if m.table.Empty() {
+// flushTable writes ms to their table, which has the number of the last one.
+// Empty memtables make none.
+func (d *DB) flushTable(ms []*memEntry) (*compaction.Result, error) {
+	var its []iterator.Iterator
+	for _, m := range slices.Backward(ms) {
+		if !m.table.Empty() {
+			its = append(its, m.table.NewIter())
+		}
+	}
+	if len(its) == 0 {
 		return &compaction.Result{}, nil
 	}
+	m := ms[len(ms)-1]
 	if m.flushed != nil {
 		return m.flushed, nil
 	}
@@ -218,19 +252,19 @@ func (d *DB) flushTable(m *memEntry) (*compaction.Result, error) {
 	env.Version = d.set.Current()
 	defer env.Version.Unref()
 	env.NewOutput = func() (compaction.Output, error) { return d.newOutput(m.tableNum) }
-	return d.runPlan(context.Background(), plan, env, m.table.NewIter())
+	return d.runPlan(context.Background(), plan, env, its...)
 }
 
 // installFlush makes the flushed table part of the tree and lets the log go that
 // held it.
-func (d *DB) installFlush(m *memEntry, res *compaction.Result) error {
+func (d *DB) installFlush(ms []*memEntry, res *compaction.Result) error {
+	m := ms[len(ms)-1]
 	edit := &version.Edit{}
 	for _, f := range res.Outputs {
 		edit.Added = append(edit.Added, version.AddedFile{Level: 0, Meta: f})
 	}
 	d.mu.Lock()
-	needed := d.commits.memLogLocked(d, m)
-	d.logEditLocked(edit, needed)
+	d.logEditLocked(edit, d.logAfterLocked(len(ms)))
 	d.mu.Unlock()
 	if err := d.anchorLog(edit); err != nil {
 		m.flushed = res
@@ -247,24 +281,26 @@ func (d *DB) installFlush(m *memEntry, res *compaction.Result) error {
 		emit(d.opts.Events.TableCreated, FileInfo{Name: f.Name(), Bytes: f.Size})
 	}
 	d.mu.Lock()
-	d.mu.imm = append([]*memEntry(nil), d.mu.imm[1:]...)
+	d.mu.imm = append([]*memEntry(nil), d.mu.imm[len(ms):]...)
 	retired := d.publishStateLocked()
 	event := d.updateStallLocked()
 	d.mu.Unlock()
 	retired.retire()
-	m.table.Unref()
+	for _, m := range ms {
+		m.table.Unref()
+	}
 	event()
-	d.retireLogs(needed)
+	if edit.LogNum != nil {
+		d.retireLogs(*edit.LogNum)
+	}
 	return nil
 }
 
-// memLogLocked returns the first log segment needed once m, the oldest sealed
-// memtable, is flushed. d.mu is held.
-func (c *commitPipeline) memLogLocked(d *DB, m *memEntry) base.FileNum {
-	for _, e := range d.mu.imm {
-		if e != m {
-			return e.minLog
-		}
+// logAfterLocked returns the first log segment needed once the n oldest sealed
+// memtables are flushed. d.mu is held.
+func (d *DB) logAfterLocked(n int) base.FileNum {
+	if n < len(d.mu.imm) {
+		return d.mu.imm[n].minLog
 	}
 	return d.mu.mem.minLog
 }
@@ -287,13 +323,32 @@ func (d *DB) logEditLocked(edit *version.Edit, needed base.FileNum) {
 }
 
 // anchorLog makes the name and the beginning of the log that edit names durable,
-// before a manifest says that recovery begins there.
+// before a manifest says that recovery begins there. Where that fails for ever,
+// because a sync of that log did, edit gets to name an empty one right before it:
+// otherwise nothing older could be let go, and so nothing be flushed.
 func (d *DB) anchorLog(edit *version.Edit) error {
 	if edit.LogNum == nil {
 		return nil
 	}
-	if err := d.log.Anchor(*edit.LogNum); err != nil {
-		return fmt.Errorf("make log %s durable: %w", d.logName(*edit.LogNum), err)
+	num := *edit.LogNum
+	d.mu.Lock()
+	d.mu.named = max(d.mu.named, num)
+	d.mu.Unlock()
+	err := d.log.Anchor(num)
+	if err == nil {
+		return nil
+	}
+	first := *edit.LastSeq + 1
+	anchor, aerr := d.log.AnchorBefore(num, first)
+	if aerr != nil {
+		return fmt.Errorf("make log %s durable: %w", d.logName(num), errors.Join(err, aerr))
+	}
+	edit.LogNum = &anchor
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := slices.IndexFunc(d.mu.segments, func(s segment) bool { return s.num >= anchor })
+	if d.mu.segments[i].num != anchor {
+		d.mu.segments = slices.Insert(slices.Clone(d.mu.segments), i, segment{anchor, first})
 	}
 	return nil
 }

@@ -70,6 +70,9 @@ type DB struct {
 
 		// segments are the live log segments, ascending.
 		segments []segment
+		// named is the highest log that a manifest may name, also if it is not
+		// known whether the edit that does is on disk.
+		named base.FileNum
 
 		background backgroundState
 	}
@@ -153,6 +156,7 @@ func (d *DB) Flush() error {
 }
 
 func (d *DB) flush() error {
+	d.retryFlush()
 	c := &d.commits
 	c.mu.Lock()
 	if c.closed {

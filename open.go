@@ -233,7 +233,7 @@ func (d *DB) beginLog(rec *recovery) error {
 }
 
 func (d *DB) newMemEntry(log base.FileNum) *memEntry {
-	return &memEntry{table: memtable.New(d.cmp, d.opts.MemtableBytes), minLog: log}
+	return &memEntry{table: memtable.New(d.cmp, d.opts.MemtableBytes), minLog: log, maxLog: log}
 }
 
 func (d *DB) appendOptions() vfs.AppendOptions {
@@ -245,11 +245,11 @@ func (d *DB) logName(num base.FileNum) string { return base.FileName(d.set.LogTy
 func (d *DB) path(name string) string { return filepath.Join(d.dir, name) }
 
 // removeEmptyLog removes the current segment if nothing was written to it and no
-// manifest names it, so that opening and closing leaves no trail of logs. It is
+// manifest can name it, so that opening and closing leaves no trail of logs. It is
 // called by Close after the log was closed.
 func (d *DB) removeEmptyLog() {
 	m := d.commits.mem
-	if m == nil || m.logBytes > 0 || m.minLog == d.set.LogNum() || len(d.mu.segments) == 0 {
+	if m == nil || m.logBytes > 0 || m.minLog == d.set.LogNum() || m.minLog <= d.mu.named || len(d.mu.segments) == 0 {
 		return
 	}
 	num := d.mu.segments[len(d.mu.segments)-1].num
@@ -282,6 +282,6 @@ func (d *DB) tidyLogs() error {
 	if err := d.set.Apply(&edit); err != nil {
 		return fmt.Errorf("let old logs go: %w", err)
 	}
-	d.retireLogs(m.minLog)
+	d.retireLogs(*edit.LogNum)
 	return nil
 }

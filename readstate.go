@@ -19,6 +19,9 @@ type memEntry struct {
 	// below the oldest unflushed memtable's minLog are no longer needed.
 	minLog base.FileNum
 
+	// maxLog is the last one that does. Only replayed memtables share segments.
+	maxLog base.FileNum
+
 	// tableNum is the number of the table it will be flushed to. Taken when the
 	// memtable is made or replayed, so that level 0's order by file number is
 	// its order by age. Zero until sealed.

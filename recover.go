@@ -153,6 +153,7 @@ func (r *replayer) apply(seg wal.Segment, _ int64, data []byte) error {
 		}
 	}
 	r.add(data)
+	r.mem.maxLog = seg.Num
 	r.mem.logBytes += int64(len(data))
 	r.rec.lastSeq = max(r.rec.lastSeq, first+base.SeqNum(count)-1)
 	return nil
@@ -185,15 +186,21 @@ func (r *replayer) seal() {
 
 // spill flushes the oldest memtable once there are too many, so that a log
 // written with larger memtables does not take more memory than these options
-// allow. The log stays live: a crash before the end replays it again.
+// allow. The log stays live: a crash before the end replays it again. What a
+// process that was killed left of it may not be on disk yet, and is synced first:
+// a log that ends before what is in the tree would give its sequence numbers out
+// again.
 func (r *replayer) spill() error {
 	if r.db.opts.ReadOnly || len(r.rec.mems) < r.db.opts.MaxMemtables {
 		return nil
 	}
 	r.busy.Wait()
 	d, m := r.db, r.rec.mems[0]
+	if err := r.syncLogs(m); err != nil {
+		return err
+	}
 	m.tableNum = d.set.NewFileNum()
-	res, err := d.flushTable(m)
+	res, err := d.flushTable(r.rec.mems[:1])
 	if err != nil {
 		return err
 	}
@@ -207,6 +214,24 @@ func (r *replayer) spill() error {
 	r.rec.mems = r.rec.mems[1:]
 	m.table.Unref()
 	return nil
+}
+
+// syncLogs makes the segments that m came from durable as they are.
+func (r *replayer) syncLogs(m *memEntry) error {
+	for num := range r.first {
+		if num < m.minLog || num > m.maxLog {
+			continue
+		}
+		path := r.db.path(r.db.logName(num))
+		info, err := r.db.fs.Stat(path)
+		if err == nil {
+			err = r.db.fs.Truncate(path, info.Size())
+		}
+		if err != nil {
+			return fmt.Errorf("sync %s: %w", r.db.logName(num), err)
+		}
+	}
+	return r.db.fs.SyncDir(r.db.dir)
 }
 
 // finish sorts the segments into those that hold something and the others.

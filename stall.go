@@ -211,7 +211,10 @@ func (d *DB) waitStalled() error {
 func (d *DB) stuckLocked(why stallCause) error {
 	b := &d.mu.background
 	if why == stallMemtables {
-		return b.flushRetry.err
+		if b.flushRetry.waiting {
+			return b.flushRetry.err
+		}
+		return nil
 	}
 	if b.compactRetry.err != nil {
 		return b.compactRetry.err
@@ -285,6 +288,7 @@ func (d *DB) nextLogLocked() base.FileNum {
 func (d *DB) prepareLogLocked() {
 	c := &d.commits
 	c.prepareAt = math.MaxInt64
+	d.set.NewFileNum() // left free for an anchor; see anchorLog
 	c.prepared = d.set.NewFileNum()
 	d.log.Prepare(c.prepared)
 }

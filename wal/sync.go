@@ -262,6 +262,65 @@ func (l *Log) syncSignature(s *segment) {
 	}()
 }
 
+// AnchorBefore stands in for Anchor where that can never succeed, because a sync
+// of segment num failed: it makes an empty segment of the number before, whose
+// signature says first, the first sequence number of segment num, and makes it
+// durable. It is live from then on, and the one to be named as the oldest needed.
+// What is lost of num is then lost behind a segment of ours, which replay can
+// tell. A second call returns the same segment.
+func (l *Log) AnchorBefore(num base.FileNum, first base.SeqNum) (base.FileNum, error) {
+	anchor := num - 1
+	l.mu.Lock()
+	below := base.FileNum(0)
+	for _, s := range l.live {
+		if s.num < num {
+			below = s.num
+		}
+		if s.num == anchor && s.first == first && s.durableLocked() && s.handle == nil {
+			l.mu.Unlock()
+			return anchor, nil
+		}
+	}
+	closed := l.closed
+	l.mu.Unlock()
+	switch {
+	case closed:
+		return 0, base.ErrClosed
+	case anchor <= below:
+		return 0, fmt.Errorf("wal: no number before segment %s is free", num)
+	}
+	if err := l.writeAnchor(anchor, first); err != nil {
+		return 0, fmt.Errorf("anchor log segment %s: %w", num, err)
+	}
+	s := &segment{num: anchor, path: l.path(anchor), first: first, synced: signatureLen, named: true}
+	s.size.Store(signatureLen)
+	s.unusable.Store(true)
+	l.addLive(s)
+	return anchor, nil
+}
+
+// writeAnchor makes a durable segment of nothing but a signature.
+func (l *Log) writeAnchor(num base.FileNum, first base.SeqNum) error {
+	path := l.path(num)
+	f, err := l.o.FS.Create(path)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(signature(first)); err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = l.o.FS.SyncDir(l.o.Dir)
+	}
+	if err != nil {
+		_ = l.o.FS.Remove(path)
+	}
+	return err
+}
+
 // Anchor returns nil when the name and the signature of segment num are on disk.
 // It must be called before a manifest names num as the oldest segment needed:
 // replay takes a segment whose beginning is lost for ours only behind another
