@@ -30,5 +30,6 @@ func newRootCmd(env *tools.Env) *cobra.Command {
 	root.AddGroup(groups()...)
 	root.SetFlagErrorFunc(usage)
 	root.AddCommand(newToolCmds(env)...)
+	root.AddCommand(newBenchCmd(env))
 	return root
 }
