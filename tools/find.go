@@ -38,6 +38,7 @@ type finder struct {
 	history map[base.FileNum]string
 	places  []place
 	damaged []error
+	notes   []string
 }
 
 func (x *findCommand) run(ctx context.Context, c *console, args []string) error {
@@ -51,6 +52,9 @@ func (x *findCommand) run(ctx context.Context, c *console, args []string) error 
 	})
 	if err != nil {
 		return err
+	}
+	for _, note := range f.notes {
+		c.notef("%s", note)
 	}
 	for _, err := range f.damaged {
 		c.notef("%v", err)
@@ -84,13 +88,17 @@ func (f *finder) search(ctx context.Context, order string) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		switch level, ok := levels[file.Num]; {
+		level, isLive := levels[file.Num]
+		switch {
 		case isTable(file.Type):
-			err = f.table(file, level, ok && file.Type == tableType(l, in.Upgraded, file.Num))
+			isLive = isLive && file.Type == tableType(l, in.Upgraded, file.Num)
+			err = f.table(file, level, isLive)
 		case isLog(file.Type):
 			err = f.log(file)
 		}
-		if errors.Is(err, base.ErrCorruption) {
+		if errors.Is(err, base.ErrCorruption) && !isLive {
+			f.notes = append(f.notes, fmt.Sprintf("left out, and not live: %v", err)) // perhaps it is being written
+		} else if errors.Is(err, base.ErrCorruption) {
 			f.damaged = append(f.damaged, err)
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

@@ -18,7 +18,7 @@ type getCommand struct {
 
 func (g *getCommand) flags(fs *flag.FlagSet) {
 	g.orderFlag.flags(fs)
-	fs.Uint64Var(&g.at, "at-seq", uint64(base.SeqNumMax), "as of this sequence `number`, as far as compactions have left it")
+	atFlag(fs, &g.at)
 }
 
 func (g *getCommand) run(ctx context.Context, c *console, args []string) error {

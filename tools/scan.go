@@ -160,7 +160,19 @@ type walkFlags struct {
 func (f *walkFlags) flags(fs *flag.FlagSet) {
 	f.keyRange.flags(fs)
 	f.orderFlag.flags(fs)
-	fs.Uint64Var(&f.at, "at-seq", uint64(base.SeqNumMax), "as of this sequence `number`, as far as compactions have left it")
+	atFlag(fs, &f.at)
+}
+
+// atFlag declares the flag for reading as of an earlier state.
+func atFlag(fs *flag.FlagSet, at *uint64) {
+	fs.Uint64Var(at, "at-seq", uint64(base.SeqNumMax), "as of this sequence `number`, as far as compactions have left it")
+	fs.Lookup("at-seq").DefValue = "newest"
+}
+
+// limitFlag declares the flag for printing only so much.
+func limitFlag(fs *flag.FlagSet, limit *int64, noun string) {
+	fs.Int64Var(limit, "limit", -1, "print at most this `many` "+noun)
+	fs.Lookup("limit").DefValue = "all"
 }
 
 func (f *walkFlags) walk(dir string) (*walk, error) {
@@ -185,7 +197,7 @@ type scanCommand struct {
 
 func (s *scanCommand) flags(fs *flag.FlagSet) {
 	s.walkFlags.flags(fs)
-	fs.Int64Var(&s.limit, "limit", -1, "print at most this many `keys`")
+	limitFlag(fs, &s.limit, "keys")
 	fs.BoolVar(&s.reverse, "reverse", false, "from the last key to the first")
 	fs.BoolVar(&s.keys, "keys", false, "print keys alone")
 }

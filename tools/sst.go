@@ -342,7 +342,7 @@ type sstScan struct {
 
 func (s *sstScan) flags(fs *flag.FlagSet) {
 	s.keyRange.flags(fs)
-	fs.Int64Var(&s.limit, "limit", -1, "print at most this many `entries`")
+	limitFlag(fs, &s.limit, "entries")
 	fs.BoolVar(&s.keys, "keys", false, "print keys alone")
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,6 +35,7 @@ func (noUsage) Usage(string) (vfs.DiskUsage, error) { return vfs.DiskUsage{}, er
 //	cut FILE SIZE        cut a file
 //	rm FILE              remove a file
 //	in FILE              give a file to the next command as standard input
+//	mask                 from here on print N for every number
 //
 // To accept a change: go test ./tools -run Transcripts -rewrite, and read the diff.
 func TestTranscripts(t *testing.T) {
@@ -83,6 +85,7 @@ func firstDifference(got, want string) string {
 // replay runs the commands of a transcript and returns it with what they print.
 func replay(t *testing.T, text string) string {
 	var out strings.Builder
+	masked := false
 	env := corpusEnv()
 	env.FS = noUsage{vfs.OS}
 	for line := range strings.Lines(text) {
@@ -95,6 +98,10 @@ func replay(t *testing.T, text string) string {
 		}
 		out.WriteString("$ " + cmd + "\n")
 		args := strings.Fields(cmd)
+		if args[0] == "mask" {
+			masked = true
+			continue
+		}
 		if prepare(t, &env, args) {
 			continue
 		}
@@ -102,6 +109,10 @@ func replay(t *testing.T, text string) string {
 		env.Out, env.Err = &stdout, &stderr
 		status := tools.Main(context.Background(), env, args)
 		env.In = nil
+		if masked {
+			mask(&stdout)
+			mask(&stderr)
+		}
 		out.WriteString(stdout.String())
 		for line := range strings.Lines(stderr.String()) {
 			out.WriteString("err: " + line)
@@ -111,6 +122,15 @@ func replay(t *testing.T, text string) string {
 		}
 	}
 	return out.String()
+}
+
+var numbers, spaces = regexp.MustCompile(`[0-9]+(\.[0-9]+)?`), regexp.MustCompile(` {2,}`)
+
+// mask takes numbers, and the widths that depend on them, out of b.
+func mask(b *bytes.Buffer) {
+	s := spaces.ReplaceAllString(numbers.ReplaceAllString(b.String(), "N"), "  ")
+	b.Reset()
+	b.WriteString(s)
 }
 
 // prepare does what is no command of the tool.
