@@ -54,7 +54,7 @@ func fill(t testing.TB, cmp *base.Comparer, kvs []iterator.KV, seed uint64) *Tab
 // TestConformance walks tables of several shapes by the iterator contract.
 func TestConformance(t *testing.T) {
 	for _, cmp := range comparers {
-		for _, n := range []int{0, 1, slots, slots + 1, 100, 2000} {
+		for _, n := range []int{0, 1, slots, slots + 1, 400} {
 			for _, versions := range []int{1, 5, 100} {
 				kvs := itertest.Entries(uint64(n), n, versions, cmp)
 				m := fill(t, cmp, kvs, 1)
