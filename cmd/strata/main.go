@@ -30,6 +30,6 @@ func newRootCmd(env *tools.Env) *cobra.Command {
 	root.AddGroup(groups()...)
 	root.SetFlagErrorFunc(usage)
 	root.AddCommand(newToolCmds(env)...)
-	root.AddCommand(newBenchCmd(env))
+	root.AddCommand(newBenchCmd(env), newManCmd())
 	return root
 }
