@@ -59,6 +59,7 @@ func opsPerSecond(samples []Sample) (points []point) {
 const (
 	plotWidth, plotHeight = 440, 170
 	plotLeft, plotBottom  = 64, 24
+	plotRight             = 16
 )
 
 // plotOf draws points as a line over axes that begin at zero.
@@ -75,12 +76,12 @@ func plotOf(r *Result, title string, points []point) template.HTML {
 	}
 	var b strings.Builder
 	openPlot(&b, title+" of "+r.Name, title)
-	x := func(v float64) float64 { return plotLeft + v/mx*(plotWidth-plotLeft-8) }
+	x := func(v float64) float64 { return plotLeft + v/mx*(plotWidth-plotLeft-plotRight) }
 	y := func(v float64) float64 { return plotHeight - plotBottom - v/my*(plotHeight-plotBottom-22) }
 	for i := range 5 {
 		v := my * float64(i) / 4
 		fmt.Fprintf(&b, `<line class="grid" x1="%d" y1="%.1f" x2="%d" y2="%.1f"/><text class="y" x="%d" y="%.1f">%s</text>`,
-			plotLeft, y(v), plotWidth-8, y(v), plotLeft-6, y(v)+4, scaled(v))
+			plotLeft, y(v), plotWidth-plotRight, y(v), plotLeft-6, y(v)+4, scaled(v))
 		u := mx * float64(i) / 4
 		fmt.Fprintf(&b, `<text class="x" x="%.1f" y="%d">%s</text>`, x(u), plotHeight-8, short(u))
 	}
@@ -110,7 +111,7 @@ func latencyBars(r *Result) template.HTML {
 	}
 	var b strings.Builder
 	openPlot(&b, "distribution of latencies of "+r.Name, "operations by microseconds")
-	width := float64(plotWidth-plotLeft-8) / float64(len(buckets))
+	width := float64(plotWidth-plotLeft-plotRight) / float64(len(buckets))
 	every := max(1, len(buckets)/7)
 	for i, k := range buckets {
 		h := float64(k.Count) / float64(most) * (plotHeight - plotBottom - 22)
