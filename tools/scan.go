@@ -57,6 +57,7 @@ type walk struct {
 	keys    keyRange
 	reverse bool
 	at      base.SeqNum
+	pins    int // see viewOptions
 }
 
 // walkStats says what a walk met.
@@ -89,7 +90,7 @@ func (w *walk) run(ctx context.Context, c *console, fn func(key, value []byte) e
 
 // pass walks over one view.
 func (w *walk) pass(ctx context.Context, c *console, st *walkStats, last *[]byte, fn func(key, value []byte) error) error {
-	v, err := c.openView(ctx, viewOptions{dir: w.dir, order: w.order, span: &w.keys})
+	v, err := c.openView(ctx, viewOptions{dir: w.dir, order: w.order, span: &w.keys, pins: w.pins})
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,7 @@ type viewOptions struct {
 	dir   string
 	order string // the order to use whatever the manifest says; empty for that one
 	span  *keyRange
+	pins  int // how many tables are held open; 0 is maxPinned
 }
 
 // openView opens dir. A database that changes meanwhile is read again.
@@ -167,7 +168,10 @@ func (v *view) load(c *console, o viewOptions) error {
 			return err
 		}
 	}
-	return v.pin(&s)
+	if o.pins == 0 {
+		o.pins = maxPinned
+	}
+	return v.pin(&s, o.pins)
 }
 
 // replay reads the live logs into memtables.
@@ -210,10 +214,10 @@ func (v *view) apply(_ wal.Segment, _ int64, rec []byte) error {
 	}
 }
 
-// pin opens the tables that meet s, as many as may be open at once.
-func (v *view) pin(s *span) error {
+// pin opens the tables that meet s, at most that many.
+func (v *view) pin(s *span, most int) error {
 	for f := range v.tables() {
-		if len(v.pinned) == maxPinned {
+		if len(v.pinned) == most {
 			return nil
 		}
 		if !s.meets(v.cmp, f.meta.Smallest.UserKey, f.meta.Largest.UserKey) {
