@@ -160,8 +160,9 @@ func (d *DB) compact(plan *compaction.Plan, v *version.Version) (*compaction.Res
 	if plan.Pointer != nil {
 		edit.Pointers = append(edit.Pointers, version.Pointer{Level: plan.PointerLevel, Key: plan.Pointer})
 	}
+	edit.LastSeqLog = d.set.LogNum() // a flush may change it before the edit is applied
 	d.mu.Lock()
-	d.logEditLocked(edit, d.set.LogNum())
+	d.logEditLocked(edit, edit.LastSeqLog)
 	d.mu.Unlock()
 	if err := d.set.Apply(edit); err != nil {
 		// If it is not known whether the manifest has the edit, the set keeps

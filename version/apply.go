@@ -78,6 +78,9 @@ func (s *Set) prepare(e *Edit) (state, error) {
 	if s.mu.closed {
 		return state{}, base.ErrClosed
 	}
+	if e.LastSeqLog != 0 && e.LastSeqLog != s.mu.state.logNum {
+		e.LastSeq, e.LastSeqLog = new(s.mu.state.lastSeq), s.mu.state.logNum
+	}
 	next, err := s.mu.state.next(&s.o, e)
 	if err != nil {
 		return state{}, err

@@ -39,9 +39,13 @@ type Edit struct {
 	PrevLogNum  *base.FileNum
 	NextFileNum *base.FileNum
 	LastSeq     *base.SeqNum
-	Pointers    []Pointer
-	Deleted     []DeletedFile
-	Added       []AddedFile
+	// LastSeqLog, if not 0, is the log number that LastSeq belongs to. It is not
+	// written: if another edit has changed the log number meanwhile, Apply takes
+	// the last sequence of that one.
+	LastSeqLog base.FileNum
+	Pointers   []Pointer
+	Deleted    []DeletedFile
+	Added      []AddedFile
 }
 
 // A Pointer says where the next compaction of a level begins: behind Key, an
