@@ -47,6 +47,7 @@ func (d *DB) replay() (*recovery, error) {
 	r := newReplayer(d, rec)
 	rec.result, err = wal.Replay(wal.ReplayOptions{
 		FS: d.fs, Dir: d.dir, Segments: segments, Salvage: d.opts.Salvage,
+		Manifest: d.set.ManifestName(), After: d.set.LastSeq(),
 	}, r.apply)
 	r.close()
 	if err != nil {

@@ -33,6 +33,12 @@ type ReplayOptions struct {
 	Dir string
 	// Segments are the live ones, ascending by number.
 	Segments []Segment
+	// Manifest is the base name of the manifest that Segments come from, and After
+	// the last sequence number that it states: the log of this engine goes on
+	// from there, so one that begins later has lost its beginning, or the manifest
+	// has lost its end. Not checked if Manifest is empty.
+	Manifest string
+	After    base.SeqNum
 	// Salvage goes on behind every damage with whatever is whole, and counts
 	// what it passes over, instead of giving an error or ending the stream. What
 	// it delivers need not be a prefix of what was written.
@@ -238,6 +244,9 @@ func parseSignature(b []byte) (first base.SeqNum, ok bool) {
 func (r *replayer) run() error {
 	for _, s := range r.src {
 		ours := s.signed || s.blank && r.ours
+		if err := r.checkBeginning(s); err != nil {
+			return err
+		}
 		if r.endsBefore(s, ours) {
 			if err := r.drop(s, ours); err != nil {
 				return err
@@ -253,6 +262,22 @@ func (r *replayer) run() error {
 		r.res.Tear = r.res.Segments[n-1].Tear
 	}
 	return nil
+}
+
+// checkBeginning compares the signature of the first segment that counts with the
+// manifest.
+func (r *replayer) checkBeginning(s *source) error {
+	if r.o.Manifest == "" || r.o.Salvage || !s.signed || r.chained || r.res.Batches > 0 || s.first <= r.o.After+1 {
+		return nil
+	}
+	e := &base.CorruptionError{
+		File: r.o.Manifest, Offset: -1, What: "the log begins later than the manifest ends: " + s.Name(),
+		Got: fmt.Sprintf("sequence number %d", s.first), Want: fmt.Sprintf("at most %d", r.o.After+1),
+	}
+	if s != r.src[0] {
+		e.File, e.What = r.src[0].Name(), "no records where the log begins, before "+s.Name()
+	}
+	return e
 }
 
 // endsBefore reports that the stream ended before s, by what was met in earlier
