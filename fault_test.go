@@ -191,7 +191,8 @@ func (r *faultRun) heals(db *DB, w *storyteller) error {
 	if !ok {
 		return fmt.Errorf("does not heal: %w", err)
 	}
-	if err := r.story.barrier(db.Flush); err != nil {
+	// One that was under way when the disk was mended may still fail.
+	if !eventually(func() bool { err = r.story.barrier(db.Flush); return err == nil }) {
 		return fmt.Errorf("flush after healing: %w", err)
 	}
 	if err := compare(db, contentOf(r.story.acked)); err != nil {
