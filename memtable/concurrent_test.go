@@ -224,3 +224,38 @@ func TestScanOverLeafCopiedWhileSplit(t *testing.T) {
 		t.Fatalf("%d entries, want the %d that were there", n, slots)
 	}
 }
+
+// TestScanBackOverLeafThatIsSplit stops a split between linking the right leaf
+// and cutting the left: what both hold comes once only.
+func TestScanBackOverLeafThatIsSplit(t *testing.T) {
+	m := New(base.Bytewise, 1<<20)
+	defer m.Unref()
+	key := func(i int) base.InternalKey { return base.MakeKey(fmt.Appendf(nil, "%04d", i), 1, base.KindSet) }
+	for i := range slots {
+		add(t, m, iterator.KV{K: key(10 * i)})
+	}
+	tr := m.tree.Load()
+	left := tr.mem.node(tr.first)
+	whole := left.loadPerm()
+	add(t, m, iterator.KV{K: key(95)})
+	if left.next == 0 {
+		t.Fatal("no split")
+	}
+	left.storePerm(whole)
+	for _, from := range []func(it iterator.Iterator) *iterator.KV{
+		func(it iterator.Iterator) *iterator.KV { return it.Last() },
+		func(it iterator.Iterator) *iterator.KV { return it.SeekLT(key(135)) },
+	} {
+		it := m.NewIter()
+		n, last := 0, key(9999)
+		for kv := from(it); kv != nil; kv = it.Prev() {
+			if base.Bytewise.CompareInternal(kv.K, last) >= 0 {
+				t.Fatalf("%s after %s", kv.K, last)
+			}
+			last, n = kv.K, n+1
+		}
+		if n != slots+1 {
+			t.Fatalf("%d entries, want %d", n, slots+1)
+		}
+	}
+}

@@ -64,8 +64,8 @@
 //
 // # Splits, and readers beside them
 //
-// A full node is split: a new right node is filled and linked, the left is cut,
-// the right is posted in the level above, and only then may the left's words
+// A full node is split: a new right node is filled, locked and linked, the left
+// is cut, the right unlocked and posted in the level above, and only then may the left's words
 // rely on its new bound (see tree.split). A node's lower bound, low, never
 // changes. What keeps readers right without locks:
 //
@@ -76,7 +76,9 @@
 //     of it, and otherwise reads again.
 //   - The words rely only on bounds that are posted. A reader that came down from
 //     the parent checks that the parent has not changed since.
-//   - An iterator copies the order of one leaf at a time.
+//   - An iterator copies the order of one leaf at a time. The copy may be from
+//     the middle of a split, when both nodes hold the same entries: it passes
+//     over what it has already yielded, or goes up to the bound between the two.
 //
 // Ascending inserts go to the last leaf directly and leave full nodes behind.
 //

@@ -104,8 +104,10 @@ func (t *tree) put(level int, off uint32, p perm, m meta, i int, x *item) perm {
 // split makes two nodes of a full, locked one and inserts x as the i-th of both
 // together. It unlocks the node when everything is in place:
 //
-//  1. the right node is filled, then linked: readers that come to it see all;
-//  2. the left is cut, then its meta changes: its slots may be used again;
+//  1. the right node is filled, then linked: readers that come to it see all.
+//     It is locked, so that until the next step both say the same;
+//  2. the left is cut, then its meta changes: its slots may be used again. The
+//     right is unlocked;
 //  3. the right node is posted in the parent;
 //  4. only then may the left's words rely on the new bound.
 func (t *tree) split(level int, at place, p perm, m meta, i int, x *item, path *[maxLevels]uint32) {
@@ -131,6 +133,8 @@ func (t *tree) split(level int, at place, p perm, m meta, i int, x *item, path *
 	pause()
 	m = m.with(m.skip(), m.loose())
 	nd.storeMeta(m)
+	right := t.mem.node(off)
+	right.unlock(perm(right.perm))
 	if !toRight {
 		p = t.put(level, at.off, p, m, i, x)
 		nd.storePerm(p | lockBit)
@@ -145,7 +149,7 @@ func (t *tree) split(level int, at place, p perm, m meta, i int, x *item, path *
 }
 
 // fillRight fills the unpublished node at off with the items of the full node
-// at, from the keep-th on, and with x among them if toRight.
+// at, from the keep-th on, and with x among them if toRight. It is locked.
 func (t *tree) fillRight(level int, off uint32, at place, p perm, m meta, keep, i int, x *item, toRight bool) {
 	from, to := at.nd, t.mem.node(off)
 	n := 0
@@ -172,7 +176,7 @@ func (t *tree) fillRight(level int, off uint32, at place, p perm, m meta, keep, 
 	if level > 0 {
 		t.mem.inner(off).child0 = 0
 	}
-	to.perm = uint64(identity.cut(n))
+	to.perm = uint64(identity.cut(n) | lockBit)
 	to.next, to.prev, to.low = from.next, at.off, to.ent[0]
 	to.meta = uint32(t.rightMeta(to, n, from.ent[p.slot(0)], m))
 }

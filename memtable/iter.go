@@ -202,16 +202,21 @@ func (it *iter) Prev() *iterator.KV {
 	return it.backward()
 }
 
-// backward moves to the last entry before the copied leaf: before its first
-// entry, which is its bound and can have nothing put in front of it. A leaf's
-// link to the left may be out of date; then the nearest leaf is some way to the
-// right of it.
+// backward moves to the last entry before the copied leaf. A leaf's link to the
+// left may be out of date; then the nearest leaf is some way to the right of it.
+// And that one may still hold what a split has just moved into the copied leaf:
+// it counts up to the bound between the two only.
 func (it *iter) backward() *iterator.KV {
 	for it.nd.low != 0 {
-		from := it.off
+		from, bound := it.off, it.nd.low
 		it.load(atomic.LoadUint32(&it.nd.prev))
 		for it.next != from {
 			it.load(it.next)
+		}
+		ukey, rest := splitKey(it.tr.mem.from(bound))
+		tr, _ := splitTrailer(rest)
+		for it.n > 0 && it.tr.compare(it.ent[it.n-1], ukey, tr) >= 0 {
+			it.n--
 		}
 		if it.n > 0 {
 			return it.at(it.n - 1)

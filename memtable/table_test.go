@@ -152,8 +152,8 @@ func TestModel(t *testing.T) {
 	for _, mk := range keyMakers {
 		for _, cmp := range comparers {
 			t.Run(mk.name+"/"+cmp.Name, func(t *testing.T) {
-				for seed := range uint64(3) {
-					kvs := makeEntries(mk, seed, 3000)
+				for seed := range uint64(2) {
+					kvs := makeEntries(mk, seed, 2000)
 					m := New(cmp, 8<<20)
 					defer m.Unref()
 					for i, kv := range kvs {
