@@ -54,7 +54,6 @@ type checkpoint struct {
 	version *version.Version
 	last    base.SeqNum // at or above every sequence number in version
 	tmp     string
-	made    []string // files in tmp
 }
 
 func (c *checkpoint) make(ctx context.Context, dir string) error {

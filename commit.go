@@ -142,7 +142,7 @@ func (d *DB) commit(w *write, sync bool) error {
 }
 
 // appendLocked makes room, takes sequence numbers and appends w to the log.
-// d.commits.mu is held, and let go only while writers have to wait for a flush.
+// d.commits.mu is held; making room may let it go before the numbers are taken.
 func (d *DB) appendLocked(w *write) (first base.SeqNum, mem *memEntry, err error) {
 	c := &d.commits
 	if err := d.makeRoomLocked(w); err != nil {
@@ -178,7 +178,7 @@ func (d *DB) appendLocked(w *write) (first base.SeqNum, mem *memEntry, err error
 }
 
 // makeRoomLocked returns when the mutable memtable has booked room for w and the
-// log takes appends. d.commits.mu is held; see sealLocked for when it is let go.
+// log takes appends. d.commits.mu is held, and let go now and then: see sealLocked.
 func (d *DB) makeRoomLocked(w *write) error {
 	c := &d.commits
 	for {

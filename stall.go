@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/strata-db/strata/internal/base"
+	"github.com/strata-db/strata/version"
 )
 
 // Write stalls: writers are first slowed, by an amount that grows as the tree
@@ -16,7 +17,7 @@ import (
 // cause does.
 //
 //	                       slowed            stopped
-//	level 0 tables         12 and more       24
+//	level 0 tables         12 and more       24, if the policy wants them fewer
 //	memtables              –                 Options.MaxMemtables
 //	compaction debt        over debtSlow     –
 //
@@ -139,12 +140,18 @@ func (d *DB) pressureLocked() pressure {
 		l0Slow: d.opts.testing.l0Slow, l0Stop: d.opts.testing.l0Stop,
 	}
 	if rs := d.state.Load(); rs != nil {
-		if !d.unboundedLevel0 {
-			p.level0 = len(rs.version.Files(0))
+		if n := len(rs.version.Files(0)); n >= p.l0Slow && d.wantsLevel0Locked(rs.version) {
+			p.level0 = n
 		}
 		p.debtBytes = d.mu.background.debt
 	}
 	return p
+}
+
+// wantsLevel0Locked reports whether the policy wants level 0 compacted: if not,
+// however many tables it has, waiting would not make them fewer. d.mu is held.
+func (d *DB) wantsLevel0Locked(v *version.Version) bool {
+	return !d.unboundedLevel0 && d.opts.Policy.Scores(d.treeLocked(v))[0] >= 1
 }
 
 // updateStallLocked looks at the tree anew and slows or frees the writers. d.mu
@@ -168,36 +175,35 @@ func (d *DB) updateStallLocked() func() {
 	return func() {}
 }
 
-// waitForRoom waits until a memtable may be sealed. d.commits.mu is held, so
-// other writers wait behind this one.
-func (d *DB) waitForRoom() error {
+// stopCause returns why a memtable may not be sealed now.
+func (d *DB) stopCause() stallCause {
 	d.mu.Lock()
-	why := d.pressureLocked().stop()
-	if why == stallNone {
-		d.mu.Unlock()
-		return nil
-	}
-	d.mu.Unlock()
+	defer d.mu.Unlock()
+	return d.pressureLocked().stop()
+}
+
+// waitForRoom waits while a memtable may not be sealed because of why. Another
+// cause may then be in the way. It is called without locks.
+func (d *DB) waitForRoom(why stallCause) error {
 	start := time.Now()
 	emit(d.opts.Events.StallBegin, StallInfo{Cause: why.String(), Stopped: true})
-	err := d.waitStalled()
+	err := d.waitStalled(why)
 	took := time.Since(start)
 	d.stall.note(why, took)
 	emit(d.opts.Events.StallEnd, StallInfo{Cause: why.String(), Stopped: true, Duration: took})
 	return err
 }
 
-// waitStalled waits until nothing forbids sealing a memtable, or what would bring
-// that about has failed, or the DB is closed.
-func (d *DB) waitStalled() error {
+// waitStalled waits until why stalls no more, or what would bring that about has
+// failed, or the DB is closed.
+func (d *DB) waitStalled(why stallCause) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
-		why := d.pressureLocked().stop()
 		switch {
 		case d.mu.closed:
 			return ErrClosed
-		case why == stallNone:
+		case d.pressureLocked().stop() != why:
 			return nil
 		}
 		if err := d.stuckLocked(why); err != nil {
@@ -228,17 +234,29 @@ func (d *DB) stuckLocked(why stallCause) error {
 }
 
 // sealLocked seals the mutable memtable, gives it to the flush, and begins a new
-// one with a log segment of its own. d.commits.mu is held.
+// one with a log segment of its own; or finds, after a stall, that another writer
+// has done so. d.commits.mu is held, and let go while writers wait and while
+// events are called.
 //
 // The numbers taken here keep level 0 in order of age by file number, which is
 // how LevelDB reads it: the sealed memtable's table, a spare for a merge of its
 // neighbourhood, then the next log.
 func (d *DB) sealLocked() error {
-	if err := d.waitForRoom(); err != nil {
-		return err
-	}
 	c := &d.commits
 	old := c.mem
+	for why := d.stopCause(); why != stallNone; why = d.stopCause() {
+		c.mu.Unlock()
+		err := d.waitForRoom(why)
+		c.mu.Lock()
+		switch {
+		case err != nil:
+			return err
+		case c.closed:
+			return ErrClosed
+		case c.mem != old:
+			return nil
+		}
+	}
 	old.tableNum = d.set.NewFileNum()
 	d.set.ReserveSpare(d.set.NewFileNum())
 	num := d.nextLogLocked()
@@ -255,9 +273,11 @@ func (d *DB) sealLocked() error {
 	d.scheduleLocked()
 	event := d.updateStallLocked()
 	d.mu.Unlock()
+	c.mu.Unlock()
 	retired.retire()
 	event()
 	emit(d.opts.Events.LogCreated, FileInfo{Name: d.logName(num)})
+	c.mu.Lock()
 	return nil
 }
 

@@ -1,0 +1,169 @@
+package strata
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/strata-db/strata/vfs"
+)
+
+// What stalls writers is a pure function of the tree: slower and slower, then a
+// stop, each with its cause.
+func TestPressure(t *testing.T) {
+	calm := pressure{memtables: 1, maxMemtables: 4, l0Slow: 12, l0Stop: 24}
+	with := func(change func(*pressure)) pressure { p := calm; change(&p); return p }
+	for _, c := range []struct {
+		name string
+		p    pressure
+		stop stallCause
+		slow stallCause
+	}{
+		{"calm", calm, stallNone, stallNone},
+		{"memtables full", with(func(p *pressure) { p.memtables = 4 }), stallMemtables, stallNone},
+		{"level 0 below the trigger", with(func(p *pressure) { p.level0 = 11 }), stallNone, stallNone},
+		{"level 0 slow", with(func(p *pressure) { p.level0 = 12 }), stallNone, stallLevel0Slow},
+		{"level 0 full", with(func(p *pressure) { p.level0 = 24 }), stallLevel0, stallLevel0Slow},
+		{"debt", with(func(p *pressure) { p.debtBytes = debtSlow + 1 }), stallNone, stallDebtSlow},
+	} {
+		require.Equal(t, c.stop, c.p.stop(), c.name)
+		_, why := c.p.slowdown()
+		require.Equal(t, c.slow, why, c.name)
+	}
+	last := int64(slowFirst) + 1
+	for l0 := 12; l0 <= 24; l0++ {
+		rate, _ := with(func(p *pressure) { p.level0 = l0 }).slowdown()
+		require.Less(t, rate, last, "level 0 of %d", l0)
+		last = rate
+	}
+	require.EqualValues(t, slowLast, last)
+}
+
+// Writers wait when flushes cannot keep up, say why, and go on when they can:
+// nothing is lost and the number of memtables stays bounded.
+func TestStopOnMemtables(t *testing.T) {
+	fs := vfs.NewFault(vfs.NewMem())
+	release, stalled := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	var ended []StallInfo
+	events := &Events{
+		StallBegin: func(i StallInfo) {
+			if i.Stopped {
+				once.Do(func() { close(stalled) })
+			}
+		},
+		StallEnd: func(i StallInfo) { ended = append(ended, i) },
+	}
+	fs.Add(&vfs.Rule{
+		Kind:  vfs.OpCreate,
+		Match: func(op vfs.Op) bool { return strings.HasSuffix(op.Name, ".ldb") },
+		Delay: func(vfs.Op) { <-release },
+	})
+	db := openMem(t, &Options{FS: fs, MemtableBytes: 32 << 10, MaxMemtables: 3, Events: events})
+	done := make(chan error, 1)
+	const n = 4000
+	go func() {
+		for i := range n {
+			if err := db.Put(fmt.Appendf(nil, "%06d", i), []byte("some value of some length, for filling"), nil); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	<-stalled
+	require.Equal(t, 3, db.Metrics().Memtable.Count)
+	v, err := db.Get([]byte("000000")) // reads go on
+	require.NoError(t, err)
+	require.NotEmpty(t, v)
+	close(release)
+	require.NoError(t, <-done)
+	require.NotEmpty(t, ended)
+	require.Equal(t, "memtables", ended[0].Cause)
+	require.True(t, ended[0].Stopped)
+	require.Positive(t, ended[0].Duration)
+	require.Positive(t, db.Metrics().Stalls["memtables"].Count)
+	count := 0
+	for range db.Range(nil, &err) {
+		count++
+	}
+	require.NoError(t, err)
+	require.Equal(t, n, count)
+}
+
+// A full level 0 stops writers, and is bounded, however slow compactions are.
+func TestLevel0IsBounded(t *testing.T) {
+	o := Options{
+		FS: vfs.NewMem(), MemtableBytes: 32 << 10, Workers: 1,
+		Policy: Leveled(LeveledOptions{TableBytes: 32 << 10, L0Files: 2, BaseBytes: 1}),
+	}
+	o.testing.l0Slow, o.testing.l0Stop = 3, 6
+	release, stopped := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	var slowed atomic.Bool
+	most := 0
+	var db *DB
+	o.Events = &Events{
+		CompactionBegin: func(CompactionInfo) { <-release },
+		StallBegin: func(i StallInfo) {
+			switch i.Cause {
+			case "level0-slowdown":
+				slowed.Store(true)
+			case "level0":
+				once.Do(func() { close(stopped) })
+			}
+		},
+		FlushEnd: func(FlushInfo) { most = max(most, db.Metrics().Levels[0].Tables) },
+	}
+	db = openMem(t, &o)
+	done := make(chan error, 1)
+	const n = 8000
+	go func() {
+		for i := range n {
+			if err := db.Put(fmt.Appendf(nil, "%06d", i*7919%n), []byte("some value of some length, for filling"), nil); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	<-stopped
+	require.True(t, slowed.Load(), "a stop without a slowdown before it")
+	close(release)
+	require.NoError(t, <-done)
+	require.NoError(t, db.WaitIdle(t.Context()))
+	require.LessOrEqual(t, most, 6+o.withDefaults().MaxMemtables)
+	count, err := 0, error(nil)
+	for range db.Range(nil, &err) {
+		count++
+	}
+	require.NoError(t, err)
+	require.Equal(t, n, count)
+}
+
+// What writers may not do while they are stopped, events may: they are called
+// without locks.
+func TestEventsMayWrite(t *testing.T) {
+	var db *DB
+	n := 0
+	db = openMem(t, &Options{
+		FS: vfs.NewMem(), MemtableBytes: 32 << 10,
+		Events: &Events{LogCreated: func(i FileInfo) {
+			if db != nil {
+				n++
+				db.Put([]byte("log"), []byte(i.Name), nil)
+			}
+		}},
+	})
+	for i := range 3000 {
+		mustPut(t, db, fmt.Sprintf("%06d", i), "some value of some length, for filling")
+	}
+	require.Positive(t, n)
+	has, err := db.Has([]byte("log"))
+	require.NoError(t, err)
+	require.True(t, has)
+}
