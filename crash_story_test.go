@@ -32,6 +32,8 @@ type story struct {
 	// further batches that are.
 	durable int
 	synced  []*storyBatch
+	// base is what was there when the database was last looked at.
+	base []*storyBatch
 	// begun and done are checkpoints.
 	begun, done []*storyCheckpoint
 }
