@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -20,7 +21,7 @@ var dumpCommands = []*Command{
 		Long: "Prints what LevelDB 1.23's \"leveldbutil dump\" prints, byte for byte, for files it can read. Of a\n" +
 			"directory, all its logs, manifests and tables are dumped, each under a line with its name. No order\n" +
 			"of keys is needed. Checksums are verified (leveldbutil does not verify those of tables); dump goes on behind damage where\n" +
-			"it can, and then fails.",
+			"it can, and then fails. --json gives the lines of wal dump, manifest dump and sst scan.",
 		Example: "strata dump db/000005.ldb\nstrata dump db/MANIFEST-000002 db/000006.log\nstrata dump db",
 		make:    func() action { return new(dumpCommand) },
 	},
@@ -38,7 +39,7 @@ func (*dumpCommand) run(ctx context.Context, c *console, args []string) error {
 			return err
 		}
 		for _, name := range names {
-			if len(names) > 1 || name != arg {
+			if !c.json && (len(names) > 1 || name != arg) {
 				c.printf("==> %s <==\n", name)
 			}
 			switch bad, err := c.dumpFile(ctx, name); {
@@ -81,9 +82,29 @@ func dumpable(c *console, arg string) ([]string, error) {
 	return names, nil
 }
 
+// dumpJSON prints one file as the command for its kind does.
+func (c *console) dumpJSON(ctx context.Context, t base.FileType, name string) (damaged bool, err error) {
+	switch {
+	case isTable(t):
+		s := &sstScan{limit: -1}
+		err = (&sstCommand{one: s.file}).file(ctx, c, name)
+	case isLog(t):
+		return new(walDumpCommand).file(ctx, c, name)
+	default:
+		err = new(manifestDumpCommand).run(ctx, c, []string{name})
+	}
+	if errors.Is(err, ErrDamaged) {
+		return true, nil
+	}
+	return false, err
+}
+
 // dumpFile prints one file and reports whether it met damage.
 func (c *console) dumpFile(ctx context.Context, name string) (damaged bool, err error) {
 	t, _ := base.ParseFileName(filepath.Base(name))
+	if c.json && (isTable(t) || isLog(t) || t == base.FileManifest || t == base.FileManifestUpgr) {
+		return c.dumpJSON(ctx, t, name)
+	}
 	var each func(off int64, rec []byte) bool
 	switch t {
 	case base.FileTable, base.FileTableOld, base.FileTableUpgr:
@@ -129,9 +150,9 @@ func (c *console) dumpBatch(off int64, rec []byte) bool {
 	c.printf("sequence %d\n", le64(rec))
 	what := walkBatch(rec, func(kind base.Kind, key, value []byte) {
 		if kind == base.KindDelete {
-			c.printf("  del '%s'\n", leveldbText(key))
+			c.printf("  del '%s'\n", c.leveldbText(key))
 		} else {
-			c.printf("  put '%s' '%s'\n", leveldbText(key), leveldbText(value))
+			c.printf("  put '%s' '%s'\n", c.leveldbText(key), c.leveldbText(value))
 		}
 	})
 	if what != "" {
@@ -166,13 +187,13 @@ func (c *console) dumpEdit(off int64, rec []byte) bool {
 	}
 	for _, p := range e.Pointers {
 		key, _ := base.ParseInternalKey(p.Key)
-		c.printf("\n  CompactPointer: %d %s", p.Level, leveldbKey(key))
+		c.printf("\n  CompactPointer: %d %s", p.Level, c.leveldbKey(key))
 	}
 	for _, d := range sortDeleted(e.Deleted) {
 		c.printf("\n  RemoveFile: %d %d", d.Level, uint64(d.Num))
 	}
 	for _, a := range e.Added {
-		c.printf("\n  AddFile: %d %d %d %s .. %s", a.Level, uint64(a.Meta.Num), a.Meta.Size, leveldbKey(a.Meta.Smallest), leveldbKey(a.Meta.Largest))
+		c.printf("\n  AddFile: %d %d %d %s .. %s", a.Level, uint64(a.Meta.Num), a.Meta.Size, c.leveldbKey(a.Meta.Smallest), c.leveldbKey(a.Meta.Largest))
 	}
 	c.printf("\n}\n")
 	return false
@@ -216,18 +237,22 @@ func (c *console) dumpTable(ctx context.Context, name string) (damaged bool, err
 func (c *console) dumpEntry(key, value []byte) {
 	k, ok := base.ParseInternalKey(key)
 	if !ok || !k.Kind().Known() {
-		c.printf("badkey '%s' => '%s'\n", leveldbText(key), leveldbText(value))
+		c.printf("badkey '%s' => '%s'\n", c.leveldbText(key), c.leveldbText(value))
 		return
 	}
 	kind := "val"
 	if k.Kind() == base.KindDelete {
 		kind = "del"
 	}
-	c.printf("'%s' @ %d : %s => '%s'\n", leveldbText(k.UserKey), uint64(k.SeqNum()), kind, leveldbText(value))
+	c.printf("'%s' @ %d : %s => '%s'\n", c.leveldbText(k.UserKey), uint64(k.SeqNum()), kind, c.leveldbText(value))
 }
 
 // leveldbText is LevelDB's form of bytes: printable ASCII as it is, all else \xNN.
-func leveldbText(b []byte) []byte {
+// With --hex it is hex.
+func (c *console) leveldbText(b []byte) []byte {
+	if c.hex {
+		return hex.AppendEncode(nil, b)
+	}
 	const digits = "0123456789abcdef"
 	dst := make([]byte, 0, len(b))
 	for _, ch := range b {
@@ -240,9 +265,9 @@ func leveldbText(b []byte) []byte {
 	return dst
 }
 
-func leveldbKey(k base.InternalKey) string {
+func (c *console) leveldbKey(k base.InternalKey) string {
 	if !k.Kind().Known() {
-		return "(bad)" + string(leveldbText(base.AppendInternalKey(nil, k)))
+		return "(bad)" + string(c.leveldbText(base.AppendInternalKey(nil, k)))
 	}
-	return "'" + string(leveldbText(k.UserKey)) + "' @ " + strconv.FormatUint(uint64(k.SeqNum()), 10) + " : " + strconv.Itoa(int(k.Kind()))
+	return "'" + string(c.leveldbText(k.UserKey)) + "' @ " + strconv.FormatUint(uint64(k.SeqNum()), 10) + " : " + strconv.Itoa(int(k.Kind()))
 }

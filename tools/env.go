@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/strata-db/strata"
 	"github.com/strata-db/strata/internal/base"
@@ -33,7 +34,8 @@ type Env struct {
 	// Color marks what matters with the escape codes of terminals.
 	Color bool
 
-	// Progress, if set, is called now and then during long work.
+	// Progress, if set, is called now and then during long work, by one goroutine
+	// at a time.
 	Progress func(Progress)
 }
 
@@ -48,6 +50,8 @@ type console struct {
 	Env
 	outputFlags
 	w *bufio.Writer
+
+	progressMu sync.Mutex
 }
 
 func (e *Env) console(o outputFlags) *console {
@@ -96,6 +100,8 @@ func (c *console) emit(v any) error {
 
 func (c *console) progress(what string, done, total int64) {
 	if c.Progress != nil {
+		c.progressMu.Lock()
+		defer c.progressMu.Unlock()
 		c.Progress(Progress{What: what, Done: done, Total: total})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/strata-db/strata"
 	"github.com/strata-db/strata/internal/base"
@@ -67,7 +68,7 @@ func (o *openFlags) flags(fs *flag.FlagSet) {
 
 // writer opens the database in dir for writing, in the order it is in.
 func (c *console) writer(dir string, create bool) (*strata.DB, error) {
-	o := &strata.Options{FS: c.FS, ErrorIfMissing: !create}
+	o := &strata.Options{FS: c.FS, ErrorIfMissing: !create, Events: &strata.Events{CompactionEnd: c.compacted()}}
 	switch in, err := version.Inspect(c.FS, dir); {
 	case err == nil:
 		if o.Comparer = c.order(in.Comparer); o.Comparer == nil {
@@ -78,6 +79,14 @@ func (c *console) writer(dir string, create bool) (*strata.DB, error) {
 		return nil, err
 	}
 	return strata.Open(dir, o)
+}
+
+// compacted returns a function that shows compactions as progress.
+func (c *console) compacted() func(strata.CompactionInfo) {
+	var written atomic.Int64
+	return func(i strata.CompactionInfo) {
+		c.progress("MiB compacted", written.Add(int64(i.BytesWritten))>>20, 0)
+	}
 }
 
 // write opens dir, calls fn and closes it again.
@@ -91,6 +100,14 @@ func (c *console) write(dir string, create bool, fn func(db *strata.DB) error) e
 		err = closeErr
 	}
 	return err
+}
+
+// done says so to programs. People see that nothing was said.
+func (c *console) done(err error) error {
+	if err != nil || !c.json {
+		return err
+	}
+	return c.emit(map[string]bool{"ok": true})
 }
 
 // parseKeys reads keys or values of the command line.
@@ -112,7 +129,7 @@ func (p *putCommand) run(_ context.Context, c *console, args []string) error {
 	if err != nil {
 		return err
 	}
-	return c.write(args[0], p.create, func(db *strata.DB) error { return db.Put(kv[0], kv[1], strata.Sync) })
+	return c.done(c.write(args[0], p.create, func(db *strata.DB) error { return db.Put(kv[0], kv[1], strata.Sync) }))
 }
 
 type deleteCommand struct{}
@@ -128,7 +145,7 @@ func (*deleteCommand) run(_ context.Context, c *console, args []string) error {
 	for _, k := range keys {
 		b.Delete(k)
 	}
-	return c.write(args[0], false, func(db *strata.DB) error { return db.Write(&b, strata.Sync) })
+	return c.done(c.write(args[0], false, func(db *strata.DB) error { return db.Write(&b, strata.Sync) }))
 }
 
 // loadBatchBytes is how much load writes at once.
@@ -259,7 +276,7 @@ type checkpointCommand struct{}
 func (*checkpointCommand) flags(*flag.FlagSet) {}
 
 func (*checkpointCommand) run(ctx context.Context, c *console, args []string) error {
-	return c.write(args[0], false, func(db *strata.DB) error { return db.Checkpoint(ctx, args[1]) })
+	return c.done(c.write(args[0], false, func(db *strata.DB) error { return db.Checkpoint(ctx, args[1]) }))
 }
 
 // yesFlag stands before what cannot be undone.
@@ -290,7 +307,7 @@ func (u *upgradeCommand) run(ctx context.Context, c *console, args []string) err
 	if err != nil {
 		return err
 	}
-	return strata.Upgrade(args[0], &strata.Options{FS: c.FS, Comparer: cmp})
+	return c.done(strata.Upgrade(args[0], &strata.Options{FS: c.FS, Comparer: cmp}))
 }
 
 type destroyCommand struct{ yesFlag }
@@ -302,5 +319,5 @@ func (d *destroyCommand) run(_ context.Context, c *console, args []string) error
 	if _, err := c.FS.Stat(args[0]); err != nil {
 		return err
 	}
-	return strata.Destroy(args[0], &strata.Options{FS: c.FS})
+	return c.done(strata.Destroy(args[0], &strata.Options{FS: c.FS}))
 }

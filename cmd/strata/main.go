@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,7 +18,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second interrupt ends the process
 	env := newEnv()
-	os.Exit(tools.Report(env.Err, newRootCmd(env).ExecuteContext(ctx)))
+	err := unknownCommand(newRootCmd(env).ExecuteContext(ctx))
+	fmt.Fprint(env.Err) // takes progress away
+	os.Exit(tools.Report(env.Err, err))
 }
 
 func newRootCmd(env *tools.Env) *cobra.Command {

@@ -74,7 +74,7 @@ func (m *manPage) commands(c *cobra.Command) {
 		if sub.Hidden || sub.Name() == "help" || sub.Name() == "completion" {
 			continue
 		}
-		if sub.Runnable() {
+		if sub.Runnable() && !sub.HasSubCommands() {
 			m.command(sub)
 		}
 		m.commands(sub)

@@ -23,7 +23,10 @@ func newToolCmds(env *tools.Env) []*cobra.Command {
 		}
 		g := groups[first]
 		if g == nil {
-			g = &cobra.Command{Use: first, Short: groupShort[first], GroupID: groupOf(t)}
+			g = &cobra.Command{
+				Use: first, Short: groupShort[first], GroupID: groupOf(t), Args: cobra.NoArgs,
+				RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+			}
 			groups[first] = g
 			cmds = append(cmds, g)
 		}
@@ -84,4 +87,13 @@ func usage(_ *cobra.Command, err error) error {
 		return err
 	}
 	return &tools.UsageError{Text: err.Error()}
+}
+
+// unknownCommand does the same for a command that there is not, which cobra
+// reports by its text alone.
+func unknownCommand(err error) error {
+	if err != nil && strings.HasPrefix(err.Error(), "unknown command") {
+		return usage(nil, err)
+	}
+	return err
 }

@@ -20,7 +20,7 @@ func strata(args ...string) (stdout string, err error) {
 	root.SetOut(&out)
 	root.SetErr(&out)
 	root.SetArgs(args)
-	err = root.ExecuteContext(context.Background())
+	err = unknownCommand(root.ExecuteContext(context.Background()))
 	return out.String(), err
 }
 
@@ -38,6 +38,9 @@ func TestToolsAreThere(t *testing.T) {
 		{"wal dump --keys " + dir, "k#1,SET", false},
 		{"verify " + dir, "ok", false},
 		{"help sst layout", "strata sst layout db/000005.ldb", false},
+		{"sst", "strata sst [command]", false},
+		{"sst frobnicate", "", true},
+		{"frobnicate", "", true},
 		{"scan", "", true},
 		{"scan " + dir + " --nonsense", "", true},
 		{"destroy " + dir, "", true},
@@ -58,7 +61,7 @@ func TestEveryCommandHelps(t *testing.T) {
 			if sub.Name() == "completion" || sub.Name() == "help" {
 				continue
 			}
-			if sub.Short == "" || sub.Runnable() && sub.Example == "" {
+			if sub.Short == "" || !sub.HasSubCommands() && sub.Example == "" {
 				t.Errorf("%s has no example or no short text", sub.CommandPath())
 			}
 			walk(sub)
