@@ -186,10 +186,11 @@ func (r *repair) look() (err error) {
 		}
 	}
 	r.set.MarkUsed(s.maxNum)
-	if err := r.lookAtTables(); err != nil {
+	// The logs first: they may tell that the manifest is not to be believed.
+	if err := r.lookAtLogs(); err != nil {
 		return err
 	}
-	return r.lookAtLogs()
+	return r.lookAtTables()
 }
 
 func (r *repair) versionOptions(dir string) version.Options {

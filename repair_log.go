@@ -99,7 +99,11 @@ func (r *repair) readLogsPlainly() error {
 }
 
 func (r *repair) replayLogs(apply func(seg wal.Segment, off int64, rec []byte) error) (wal.Result, error) {
-	res, err := wal.Replay(wal.ReplayOptions{FS: r.fs, Dir: r.dir, Segments: r.logs.segments, Salvage: r.logs.salvage}, apply)
+	o := wal.ReplayOptions{FS: r.fs, Dir: r.dir, Segments: r.logs.segments, Salvage: r.logs.salvage, Manifest: r.survey.manifest}
+	if seq := r.survey.contents.LastSeq; seq != nil {
+		o.After = *seq
+	}
+	res, err := wal.Replay(o, apply)
 	if err != nil {
 		return res, fmt.Errorf("replay the log: %w", err)
 	}
@@ -126,15 +130,19 @@ func (l *repairLogs) forget() {
 	}
 }
 
-// blameLog puts the damage that a plain replay met into the report.
+// blameLog puts the damage that a plain replay met into the report. If the log tells
+// that the manifest has lost its end, less of it is believed.
 func (r *repair) blameLog(err error) {
-	for _, f := range r.logs.files {
-		if ce := corruptionIn(err); ce != nil && ce.File == f.Name {
-			f.problem(ce)
-			return
-		}
+	var ce *CorruptionError
+	if !errors.As(err, &ce) {
+		r.report.note("%v", err)
+		return
 	}
-	r.report.note("%v", err)
+	r.reported(ce.File).problem(ce)
+	if ce.File == r.survey.manifest {
+		r.survey.basis = BasisPartOfManifest
+		r.report.Basis = r.survey.basis
+	}
 }
 
 // reportLogs puts what a replay found into the report.
@@ -225,13 +233,4 @@ func (w *logWriter) flush() error {
 	made, err := w.r.runMerge(compaction.FlushPlan(), nil, mem.NewIter())
 	w.r.logs.tables = append(w.r.logs.tables, made...)
 	return err
-}
-
-// corruptionIn returns the damage that err speaks of, or nil.
-func corruptionIn(err error) *CorruptionError {
-	var ce *CorruptionError
-	if errors.As(err, &ce) {
-		return ce
-	}
-	return nil
 }
