@@ -165,6 +165,7 @@ func (d *DB) appendLocked(w *write) (first base.SeqNum, mem *memEntry, err error
 		// None of it counts: the sequence numbers go to the next batch, which
 		// is appended behind the cut, or to a new segment whose signature says
 		// where it begins.
+		c.mem.table.Unreserve(int(w.count), w.bytes)
 		return 0, nil, fmt.Errorf("append to the log: %w", err)
 	}
 	c.nextSeq += base.SeqNum(w.count)
@@ -185,8 +186,13 @@ func (d *DB) makeRoomLocked(w *write) error {
 		if c.closed {
 			return ErrClosed
 		}
-		if !d.log.NeedsRotate() && c.mem.table.Reserve(int(w.count), w.bytes) {
-			return nil
+		if !d.log.NeedsRotate() {
+			if c.mem.table.Reserve(int(w.count), w.bytes) {
+				return nil
+			}
+			if c.mem.logBytes == 0 {
+				return fmt.Errorf("%w: %d entries of %d bytes fit no memtable", ErrBatchTooLarge, w.count, w.bytes)
+			}
 		}
 		if err := d.sealLocked(); err != nil {
 			return err

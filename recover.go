@@ -147,6 +147,9 @@ func (r *replayer) apply(seg wal.Segment, _ int64, data []byte) error {
 		r.first[seg.Num] = first
 	}
 	for r.mem == nil || !r.mem.table.Reserve(int(count), int64(len(data))) {
+		if r.mem != nil && r.mem.logBytes == 0 {
+			return fmt.Errorf("%w: a batch of %d bytes in %s fits no memtable here", ErrBatchTooLarge, len(data), seg.Name())
+		}
 		r.seal()
 		r.mem = &memEntry{table: memtable.New(r.db.cmp, r.db.opts.MemtableBytes), minLog: seg.Num}
 		if err := r.spill(); err != nil {
