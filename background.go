@@ -282,6 +282,7 @@ func (d *DB) installFlush(ms []*memEntry, res *compaction.Result) error {
 	}
 	d.mu.Lock()
 	d.mu.imm = append([]*memEntry(nil), d.mu.imm[len(ms):]...)
+	d.replayed.CompareAndSwap(m, nil)
 	retired := d.publishStateLocked()
 	event := d.updateStallLocked()
 	d.mu.Unlock()

@@ -279,7 +279,15 @@ func (d *DB) allFlushed() bool {
 // that a sync can again mean what it says. What such a segment holds is flushed
 // to a table: its bytes in the log cannot be trusted, and a second fsync would
 // prove nothing. Flushing is also what lets go of a segment that holds nothing.
+//
+// A segment that was replayed counts as one of these, if it holds anything: a
+// sync may have failed in the process that wrote it.
 func (d *DB) healLog() error {
+	if m := d.replayed.Load(); m != nil {
+		if err := d.waitFlushed(func() bool { return !d.hasImmLocked(m) }); err != nil {
+			return fmt.Errorf("write again what was replayed: %w", publicError(err))
+		}
+	}
 	num, bad := d.log.Unsynced()
 	if !bad {
 		return nil

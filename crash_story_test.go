@@ -444,7 +444,7 @@ func hooked(fs vfs.FS, hook func(vfs.Op)) *vfs.Fault {
 func changes(k vfs.OpKind) bool {
 	switch k {
 	case vfs.OpCreate, vfs.OpCreateAppend, vfs.OpWrite, vfs.OpSync, vfs.OpTruncate, vfs.OpRemove,
-		vfs.OpRename, vfs.OpLink, vfs.OpMkdir, vfs.OpSyncDir, vfs.OpClose:
+		vfs.OpRename, vfs.OpLink, vfs.OpMkdir, vfs.OpSyncDir:
 		return true
 	}
 	return false

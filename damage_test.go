@@ -115,7 +115,9 @@ type damage struct {
 	image *vfs.Crash
 	file  string
 	what  string
-	short bool // bytes are gone
+	// short says that more than one bit is wrong: both a batch and the mark behind
+	// it that says that it was on disk may be gone.
+	short bool
 	torn  RecoveryInfo
 }
 
@@ -136,12 +138,13 @@ func newDamage(o *original, seed uint64) *damage {
 	case 1:
 		n := min(1+d.rnd.IntN(600), len(b)-at)
 		clear(b[at : at+n])
-		d.short = true // both data and the mark that says that they were on disk may be in there
+		d.short = true
 		d.what = fmt.Sprintf("%d zeros at %d", n, at)
 	case 2:
 		for i := range b[at:min(at+16, len(b))] {
 			b[at+i] = byte(d.rnd.Uint32())
 		}
+		d.short = true
 		d.what = fmt.Sprintf("16 random bytes at %d", at)
 	case 3:
 		if d.rnd.IntN(4) == 0 {
@@ -234,7 +237,7 @@ func (d *damage) isLog() bool {
 }
 
 // isEnd checks that what is missing is the end of what was written, and not
-// before the last sync, unless the file is shorter: nothing outside a log says
+// before the last sync, unless its mark is gone too: nothing outside a log says
 // how long it was.
 func (d *damage) isEnd(list []*storyBatch) error {
 	for i, b := range list {

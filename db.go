@@ -51,6 +51,9 @@ type DB struct {
 	// checkpoints is held while one is being made.
 	checkpoints sync.Mutex
 
+	// replayed is the newest memtable that came from the log, until it is flushed.
+	replayed atomic.Pointer[memEntry]
+
 	// calls counts the slow calls in flight (Flush, CompactRange, …), so that
 	// Close can wait for them.
 	calls sync.WaitGroup

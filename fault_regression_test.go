@@ -90,6 +90,25 @@ func TestFailedSyncOfAnEmptySegmentHeals(t *testing.T) {
 	require.NoError(t, db.Close())
 }
 
+// A sync failed, the process died before it had healed, and the next one replayed
+// the log from the kernel's cache. Its synced write synced that log again, which
+// succeeded and wrote nothing; a power cut then took the log, and with it what
+// came before the synced write.
+func TestFailedSyncOfADeadProcessHeals(t *testing.T) {
+	db, f, disk := openFaulty(t, Options{})
+	mustPut(t, db, "a", "1")
+	f.FailAll(vfs.OpSync, syscall.EIO)
+	require.ErrorIs(t, db.Put([]byte("b"), nil, Sync), ErrNotDurable)
+	disk = disk.KillImage()
+	db, err := Open("db", &Options{FS: disk})
+	require.NoError(t, err)
+	require.NoError(t, db.Put([]byte("c"), nil, Sync))
+	for _, key := range []string{"a", "b", "c"} {
+		require.NoError(t, hasKey(disk.Image(1, lost), "db", key))
+	}
+	require.NoError(t, db.Close())
+}
+
 // The removal of a table whose flush had failed failed too and was tried again
 // later, when the next try of the flush had made a table of the same name.
 func TestRetriedFlushKeepsItsTable(t *testing.T) {

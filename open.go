@@ -183,6 +183,9 @@ func (d *DB) recover() error {
 	}
 	d.mu.Lock()
 	d.mu.imm = rec.mems
+	if n := len(rec.mems); n > 0 {
+		d.replayed.Store(rec.mems[n-1])
+	}
 	d.mu.mem = c.mem
 	d.publishStateLocked()
 	d.mu.Unlock()
