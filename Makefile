@@ -3,9 +3,10 @@
 GO       ?= go
 FUZZTIME ?= 10s
 BASE     ?= HEAD~1
+CRASHES  := Crash|Fault|Damage|Kill|DiskFull
 PEERS    := $(wildcard bench/peers/go.mod)
 
-.PHONY: test race lint fuzz crash meta bench cover cross exchange
+.PHONY: test race lint fuzz crash soak meta bench cover cross exchange
 
 test:  ## vet and all tests, invariants checked
 	$(GO) vet ./...
@@ -23,8 +24,14 @@ lint:  ## formatting, vet, staticcheck, house rules
 fuzz:  ## every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) .ci/fuzz
 
-crash:  ## the long crash and fault sweeps
-	STRATA_LONG=1 $(GO) test -count=1 -timeout 60m -run 'Crash|Fault' ./...
+crash:  ## thousands of crashes, faults and damages: a few minutes (docs/reliability.md)
+	STRATA_LONG=1 STRATA_CRASH_IMAGES=5000 STRATA_STORMS=100 STRATA_DAMAGES=10000 STRATA_KILL_ROUNDS=60 \
+		$(GO) test -count=1 -timeout 30m -v -run '$(CRASHES)' .
+	STRATA_LONG=1 $(GO) test -count=1 -timeout 30m -run 'Crash|Fault' ./vfs ./wal ./version
+
+soak:  ## the same for an hour or so
+	STRATA_LONG=1 STRATA_CRASH_IMAGES=1000000 STRATA_STORMS=3000 STRATA_DAMAGES=500000 STRATA_KILL_ROUNDS=600 \
+		$(GO) test -count=1 -timeout 6h -v -run '$(CRASHES)' .
 
 meta:  ## one list of operations under many options; the seed is printed first
 	STRATA_LONG=1 $(GO) test -count=1 -timeout 60m -v ./internal/metamorphic
