@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
+	"runtime"
+	"runtime/metrics"
 	"testing"
 )
 
@@ -131,4 +133,41 @@ func BenchmarkSeek(b *testing.B) {
 			b.Fatal(it.Err())
 		}
 	}
+}
+
+// BenchmarkGetUncached reads from a database seven times the size of its cache,
+// and reports what keeping blocks in ordinary memory costs: the collector's share
+// of the processors, and the heap beside the cache's capacity.
+func BenchmarkGetUncached(b *testing.B) {
+	const cacheBytes = 8 << 20
+	db := benchDB(b, Options{CacheBytes: cacheBytes})
+	key, value := make([]byte, 16), make([]byte, 100)
+	for i := range benchKeys {
+		if err := db.Put(benchKey(key, i), value, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := db.CompactRange(context.Background(), nil, nil); err != nil {
+		b.Fatal(err)
+	}
+	sample := []metrics.Sample{
+		{Name: "/cpu/classes/gc/total:cpu-seconds"}, {Name: "/cpu/classes/user:cpu-seconds"}, {Name: "/gc/heap/goal:bytes"},
+	}
+	runtime.GC()
+	metrics.Read(sample)
+	gc, user := sample[0].Value.Float64(), sample[1].Value.Float64()
+	dst := make([]byte, 0, 128)
+	r := rand.New(rand.NewPCG(1, 2))
+	b.ReportAllocs()
+	for b.Loop() {
+		var err error
+		if dst, err = db.Append(dst[:0], benchKey(key, r.IntN(benchKeys))); err != nil {
+			b.Fatal(err)
+		}
+	}
+	runtime.GC()
+	metrics.Read(sample)
+	gc, user = sample[0].Value.Float64()-gc, sample[1].Value.Float64()-user
+	b.ReportMetric(100*gc/(gc+user), "gc-%")
+	b.ReportMetric(float64(sample[2].Value.Uint64())/(1<<20), "heap-goal-MiB")
 }
