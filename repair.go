@@ -60,6 +60,11 @@ type RepairOptions struct {
 	// DryRun finds out and reports what would be done, and changes nothing on disk.
 	DryRun bool
 
+	// IgnoreManifest lets tables count that the manifest does not name, although it is
+	// whole, unless it says that they were deleted: it may be older than they are, as
+	// after a backup of a database in use. Deleted keys may come back. Default false.
+	IgnoreManifest bool
+
 	// BehindTears also takes whole batches that lie behind the end of a log torn by a
 	// crash. A plain Open drops them, as others before them are missing. Default
 	// false.
@@ -167,6 +172,9 @@ func (r *repair) look() (err error) {
 		return err
 	}
 	s := r.survey
+	if r.ro.IgnoreManifest && s.basis == BasisManifest {
+		s.basis, s.damaged = BasisPartOfManifest, true
+	}
 	r.report.Upgraded, r.report.Basis, r.report.Manifest = s.upgraded, s.basis, s.manifest
 	r.report.Notes = append(r.report.Notes, s.notes...)
 	r.damaged = s.damaged

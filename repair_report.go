@@ -122,8 +122,12 @@ type RepairReport struct {
 	Notes []string
 }
 
-// Lossless reports that everything was readable and nothing was missing.
+// Lossless reports that everything was readable and nothing was missing. Without a whole
+// manifest that cannot be known, and is false.
 func (r *RepairReport) Lossless() bool {
+	if r.Basis != BasisManifest {
+		return false
+	}
 	for _, f := range r.Files {
 		if f.Action == FileMissing || f.Action == FileLost || f.LostBytes > 0 || f.Misplaced > 0 || f.EntriesLost > 0 {
 			return false

@@ -56,14 +56,7 @@ func (r *repair) lookAtTables() error {
 			r.maxSeq = max(r.maxSeq, t.seqs.Largest)
 		}
 	}
-	for _, f := range r.survey.list.Files {
-		switch f.Type {
-		case base.FileTable, base.FileTableOld, base.FileTableUpgr:
-			if !counts[f.Name] {
-				r.file(f.Name, -1).Action = FileUnused
-			}
-		}
-	}
+	r.reportUnused(counts)
 	// With the wrong order most keys contradict each other, and a salvage would keep
 	// next to nothing.
 	if r.survey.comparer == "" && misplaced > 8 && misplaced > entries/8 {
@@ -71,6 +64,27 @@ func (r *repair) lookAtTables() error {
 			misplaced, misplaced+entries, r.cmp.Name, ErrComparerMismatch)
 	}
 	return nil
+}
+
+// reportUnused puts the tables that do not count into the report.
+func (r *repair) reportUnused(counts map[string]bool) {
+	next := r.survey.contents.NextFileNum
+	late := 0
+	for _, f := range r.survey.list.Files {
+		switch f.Type {
+		case base.FileTable, base.FileTableOld, base.FileTableUpgr:
+			if counts[f.Name] {
+				continue
+			}
+			r.file(f.Name, -1).Action = FileUnused
+			if next != nil && f.Num >= *next && !r.survey.dead[f.Num] {
+				late++
+			}
+		}
+	}
+	if late > 0 {
+		r.report.note("%d tables were begun after the end of the manifest: by compactions that did not end, or it has lost its end (IgnoreManifest takes them)", late)
+	}
 }
 
 // lookAtTable reads one table in full.
