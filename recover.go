@@ -265,8 +265,9 @@ func (r *replayer) finish(segments []wal.Segment) {
 			first = next
 		}
 		next = first
-		// What no memtable needs stays only if the manifest names it.
-		if named := s.Num == r.db.set.LogNum(); named || (len(rec.mems) > 0 && s.Num >= needed) {
+		// What no memtable needs stays only if the manifest names it, or if it holds
+		// something that was spilled: the manifest still begins before that.
+		if named := s.Num == r.db.set.LogNum(); named || holds || (len(rec.mems) > 0 && s.Num >= needed) {
 			rec.segments = append([]segment{{s.Num, first}}, rec.segments...)
 		} else {
 			rec.empty = append(rec.empty, s)
