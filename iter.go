@@ -84,6 +84,9 @@ func (d *DB) newIterator(o *IterOptions, at base.SeqNum) *Iterator {
 		it.stack = debug.Stack()
 	}
 	it.vis = iterator.NewVisible(d.cmp, d.newInternalIterator(rs, o), at, clone(o.LowerBound), clone(o.UpperBound))
+	if d.cmp.EqualIsIdentical && onlyDistinct(rs) {
+		it.vis.AssumeDistinct()
+	}
 	d.iterators.add(it)
 	d.counters.iterators.Add(1)
 	return it
@@ -122,6 +125,30 @@ func (d *DB) newInternalIterator(rs *readState, o *IterOptions) iterator.Iterato
 		}
 	}
 	return iterator.NewMerging(d.cmp, its...)
+}
+
+// onlyDistinct reports that all of rs is one run in which no user key has two
+// entries, as after a full compaction.
+func onlyDistinct(rs *readState) bool {
+	for _, m := range rs.mems {
+		if !m.table.Empty() {
+			return false
+		}
+	}
+	if len(rs.version.Files(0)) > 0 {
+		return false
+	}
+	run := 0
+	for level := 1; level < version.NumLevels; level++ {
+		if len(rs.version.Files(level)) == 0 {
+			continue
+		}
+		if run != 0 {
+			return false
+		}
+		run = level
+	}
+	return run != 0 && rs.version.Distinct(run)
 }
 
 // newRunIterator walks the files of one run, opening each when it is reached.

@@ -43,6 +43,9 @@ type Visible struct {
 	at           base.SeqNum
 	lower, upper []byte // half open; nil is open
 
+	// distinct: no two entries of the source have one user key.
+	distinct bool
+
 	state      state
 	curK, curV []byte
 	kv         *KV    // the source's entry: the shown one forward, the one before it backward
@@ -91,6 +94,11 @@ func NewVisible(cmp *base.Comparer, it Iterator, at base.SeqNum, lower, upper []
 		upper:     upper,
 	}
 }
+
+// AssumeDistinct says that no two entries of the source have the same user key,
+// so that no move needs to look for versions. To be called before the first
+// positioning.
+func (v *Visible) AssumeDistinct() { v.distinct = true }
 
 // OnSkip has hook called each time one move has skipped another every entries,
 // with the user key it has come to (valid during the call) and the number skipped
@@ -175,6 +183,10 @@ func (v *Visible) SeekLT(ukey []byte) bool {
 // Next moves to the following key.
 func (v *Visible) Next() bool {
 	if v.state == atForward {
+		if v.distinct {
+			v.run = 0
+			return v.ahead(v.it.Next())
+		}
 		v.key = append(v.key[:0], v.kv.K.UserKey...)
 		v.run = 0
 		return v.forward(v.it.Next(), true)
@@ -197,6 +209,9 @@ func (v *Visible) Prev() bool {
 		return v.backward(v.kv)
 	case atForward:
 		v.run = 0
+		if v.distinct {
+			return v.behind(v.it.Prev())
+		}
 		return v.backward(v.it.Prev()) // newer versions of the shown key are too new
 	case fresh, pastEnd:
 		return v.Last()

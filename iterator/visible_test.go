@@ -100,6 +100,33 @@ func TestVisibleModel(t *testing.T) {
 	}
 }
 
+// A source of distinct keys is walked without looking for versions, and shows the
+// same.
+func TestVisibleDistinct(t *testing.T) {
+	const keys = 60
+	for seed := range 4 * itertest.Seeds() {
+		r := rand.New(rand.NewPCG(seed, 9))
+		cmp := []*base.Comparer{base.Bytewise, itertest.Reverse}[seed%2]
+		h := newHistory(r, cmp, r.IntN(100), keys, 10, 20)
+		// Of each key the one version that a random choice leaves.
+		kept := h.kvs[:0]
+		for i, kv := range h.kvs {
+			if i == 0 || cmp.Compare(kept[len(kept)-1].K.UserKey, kv.K.UserKey) != 0 {
+				kept = append(kept, kv)
+			} else if r.IntN(2) == 0 {
+				kept[len(kept)-1] = kv
+			}
+		}
+		h.kvs = kept
+		at := base.SeqNum(r.Uint64N(uint64(h.last) + 2))
+		lower, upper := bound(r, keys), bound(r, keys)
+		v := iterator.NewVisible(cmp, h.source(r), at, lower, upper)
+		v.AssumeDistinct()
+		walkVisible(t, r, fmt.Sprintf("seed %d at %d in [%q,%q)", seed, at, lower, upper), v, h.visible(at, lower, upper), cmp, keys)
+		require.NoError(t, v.Close())
+	}
+}
+
 func walkVisible(t *testing.T, r *rand.Rand, name string, v *iterator.Visible, want []pair, cmp *base.Comparer, keys int) {
 	t.Helper()
 	i, fresh := 0, true

@@ -5,6 +5,9 @@ import "github.com/strata-db/strata/internal/base"
 // forward finds the first key to show at or after the source's entry kv. With
 // leaving, versions of v.key are passed over first.
 func (v *Visible) forward(kv *KV, leaving bool) bool {
+	if v.distinct {
+		return v.ahead(kv)
+	}
 	for n := 0; kv != nil; {
 		ukey, t := kv.K.UserKey, kv.K.Trailer
 		switch {
@@ -66,6 +69,9 @@ func (v *Visible) passTooNew(kv *KV) *KV {
 // backward finds the last key to show whose oldest version is at or before the
 // source's entry kv.
 func (v *Visible) backward(kv *KV) bool {
+	if v.distinct {
+		return v.behind(kv)
+	}
 	for kv != nil {
 		if v.lower != nil && v.compare(kv.K.UserKey, v.lower) < 0 {
 			return v.end(beforeStart)
@@ -152,4 +158,55 @@ func (v *Visible) jumpGE(k base.InternalKey) *KV {
 func (v *Visible) jumpLT() *KV {
 	v.stats.Seeks++
 	return v.it.SeekLT(base.SeekKey(v.key, base.SeqNumMax))
+}
+
+// ahead finds the first key to show at or after the entry kv of a source of
+// distinct keys.
+func (v *Visible) ahead(kv *KV) bool {
+	for ; kv != nil; kv = v.it.Next() {
+		if v.upper != nil && v.compare(kv.K.UserKey, v.upper) >= 0 {
+			return v.end(pastEnd)
+		}
+		if v.here(kv) {
+			return v.err == nil
+		}
+	}
+	return v.ended(pastEnd)
+}
+
+// behind finds the last key to show at or before the entry kv of a source of
+// distinct keys. Other than backward it ends with the source at the shown entry,
+// as going forwards does.
+func (v *Visible) behind(kv *KV) bool {
+	for ; kv != nil; kv = v.it.Prev() {
+		if v.lower != nil && v.compare(kv.K.UserKey, v.lower) < 0 {
+			return v.end(beforeStart)
+		}
+		if v.here(kv) {
+			return v.err == nil
+		}
+	}
+	return v.ended(beforeStart)
+}
+
+// here shows kv, the one entry of its key, if it is to be shown. It reports that
+// the move ends here, which it does by an error too.
+func (v *Visible) here(kv *KV) bool {
+	if kv.K.SeqNum() > v.at {
+		v.stats.TooNew++
+		v.skipped(kv.K.UserKey)
+		return false
+	}
+	show, err := shown(kv.K)
+	switch {
+	case err != nil:
+		v.fail(err)
+		return true
+	case !show:
+		v.stats.Tombstones++
+		v.skipped(kv.K.UserKey)
+		return false
+	}
+	v.state, v.kv, v.curK, v.curV = atForward, kv, kv.K.UserKey, kv.V
+	return true
 }

@@ -22,6 +22,10 @@ type level struct {
 	shared []byte
 	fences []uint64
 
+	// distinct is how many of the first files are known to hold one entry for each
+	// of their user keys and share none with the next. See Version.Distinct.
+	distinct atomic.Int32
+
 	// refs counts the versions in use that hold the level. While it is above zero
 	// the level holds one reference on each of its files.
 	refs atomic.Int32
@@ -183,4 +187,24 @@ func (l *level) release(dead []*FileMeta) []*FileMeta {
 		}
 	}
 	return dead
+}
+
+// Distinct reports that no user key has two entries in a level below 0, as far
+// as the counts of its files tell: false may also mean that a file has none, or
+// was not opened yet. A scan of such a level need not look for older versions.
+func (v *Version) Distinct(num int) bool {
+	l := v.levels[num]
+	i := int(l.distinct.Load())
+	for ; i < len(l.files); i++ {
+		f := l.files[i]
+		s, ok := f.Stats()
+		if !ok || s.UserKeys == 0 || s.UserKeys != s.Entries {
+			break
+		}
+		if i+1 < len(l.files) && v.cmp.Compare(f.Largest.UserKey, l.files[i+1].Smallest.UserKey) >= 0 {
+			break
+		}
+	}
+	l.distinct.Store(int32(i))
+	return num > 0 && i == len(l.files)
 }
