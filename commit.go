@@ -10,6 +10,7 @@ import (
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/internal/batch"
 	"github.com/strata-db/strata/memtable"
+	"github.com/strata-db/strata/wal"
 )
 
 // A commitPipeline takes writes from many goroutines and gives them one order.
@@ -144,6 +145,17 @@ func (d *DB) commit(w *write, sync bool) error {
 // appendLocked makes room, takes sequence numbers and appends w to the log.
 // d.commits.mu is held; making room may let it go before the numbers are taken.
 func (d *DB) appendLocked(w *write) (first base.SeqNum, mem *memEntry, err error) {
+	for range 4 {
+		first, mem, err = d.appendOnceLocked(w)
+		// A sync beside us may end the segment that there was room in.
+		if err == nil || !errors.Is(err, wal.ErrSegmentRetired) {
+			break
+		}
+	}
+	return first, mem, err
+}
+
+func (d *DB) appendOnceLocked(w *write) (first base.SeqNum, mem *memEntry, err error) {
 	c := &d.commits
 	if err := d.makeRoomLocked(w); err != nil {
 		return 0, nil, err
