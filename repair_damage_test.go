@@ -187,7 +187,7 @@ func pasts(t testing.TB) []*past {
 // of what is salvaged from the hurt ones, that they open, are sound, show nothing that
 // was never written, and for no key an older state than a plain opening showed.
 func TestRepairRandomDamage(t *testing.T) {
-	seeds := 60
+	seeds := 30
 	if testing.Short() {
 		seeds = 12
 	}

@@ -19,7 +19,6 @@ type survey struct {
 	dir      string
 	list     *version.Listing
 	upgraded bool
-	marker   bool // a marker lies in a directory of LevelDB's format
 
 	manifests []*manifestState // newest number first
 	pointer   version.Pointing
@@ -193,13 +192,20 @@ func (s *survey) preferOther() error {
 		return nil // an upgrade that the next Open finishes
 	}
 	s.damaged = true
-	if s.pointer.From == "" || err != nil {
-		s.problem(base.CurrentName, base.Corruptf(base.CurrentName, -1, "a file beside %s, which counts", base.MarkerName))
-		return nil
+	if s.pointer.From != "" && err == nil {
+		other := *s
+		other.upgraded, other.pointer = false, p
+		if err := other.readManifests(); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(other.manifests, func(m *manifestState) bool { return m.name == p.Manifest && m.err == nil }) {
+			*s = other
+			s.problem(base.MarkerName, base.Corruptf(base.MarkerName, -1, "another engine wrote after the upgrade was interrupted; that counts"))
+			return nil
+		}
 	}
-	s.problem(base.MarkerName, base.Corruptf(base.MarkerName, -1, "another engine wrote after the upgrade was interrupted; that counts"))
-	s.upgraded, s.marker, s.pointer, s.pointErr = false, true, p, nil
-	return s.readManifests()
+	s.problem(base.CurrentName, base.Corruptf(base.CurrentName, -1, "a file beside %s, which counts", base.MarkerName))
+	return nil
 }
 
 func (s *survey) problem(name string, err error) {

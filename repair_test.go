@@ -275,6 +275,101 @@ func TestRepairRefuses(t *testing.T) {
 	}
 }
 
+// TestRepairBesideTheGate repairs directories of which two formats claim to be the
+// right one.
+func TestRepairBesideTheGate(t *testing.T) {
+	// Another engine went on after an upgrade had been interrupted: it has the newest.
+	fs, upgraded := vfs.NewMem(), vfs.NewMem()
+	fill(t, &strata.Options{FS: fs}, 100)
+	copyTree(t, fs, upgraded, "db")
+	if err := strata.Upgrade("db", &strata.Options{FS: upgraded}); err != nil {
+		t.Fatal(err)
+	}
+	db, err := strata.Open("db", &strata.Options{FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(db.Put([]byte("later"), []byte("write"), nil), db.Flush(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	names, err := upgraded.List("db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n, "STRATA") {
+			writeMem(t, fs, "db/"+n, readMem(t, upgraded, "db/"+n))
+		}
+	}
+	checkGateRepair(t, fs, false, 101)
+
+	// A file CURRENT beside a settled marker is nobody's.
+	if err := upgraded.Remove("db/CURRENT"); err != nil {
+		t.Fatal(err)
+	}
+	writeMem(t, upgraded, "db/CURRENT", []byte("MANIFEST-000001\n"))
+	db, err = strata.Open("db", &strata.Options{FS: upgraded})
+	if err == nil {
+		t.Error("opens with two pointers", db.Close())
+	}
+	checkGateRepair(t, upgraded, true, 100)
+}
+
+func checkGateRepair(t *testing.T, fs vfs.FS, upgraded bool, keys int) {
+	t.Helper()
+	o := &strata.Options{FS: fs}
+	if db, err := strata.Open("db", o); !errors.Is(err, strata.ErrCorruption) {
+		t.Errorf("opens: %v, %v", db, err)
+	}
+	report, err := strata.Repair("db", &strata.RepairOptions{Options: o})
+	if err != nil || report.Upgraded != upgraded || report.Sound {
+		t.Fatalf("%v\n%s", err, report)
+	}
+	if n := len(showAll(t, "db", o)); n != keys {
+		t.Errorf("%d keys, want %d\n%s", n, keys, report)
+	}
+	if db, err := strata.Open("db", o); err != nil {
+		t.Errorf("open after the repair: %v", err)
+	} else if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if info, err := fs.Stat("db/CURRENT"); err != nil || info.IsDir() != upgraded {
+		t.Errorf("CURRENT is %v, %v", info, err)
+	}
+}
+
+// TestRepairBehindTears: what lies behind the torn end of a log stays out as with
+// Open, is told of, and comes when asked for.
+func TestRepairBehindTears(t *testing.T) {
+	make := func() (vfs.FS, *strata.Options) {
+		fs := vfs.NewMem()
+		o := &strata.Options{FS: fs}
+		fill(t, o, 100)
+		names, _ := fs.List("db")
+		for _, n := range names {
+			if strings.HasSuffix(n, ".log") {
+				b := readMem(t, fs, "db/"+n)
+				b[len(b)/2] ^= 1
+				writeMem(t, fs, "db/"+n, b)
+			}
+		}
+		return fs, o
+	}
+	fs, o := make()
+	report, err := strata.Repair("db", &strata.RepairOptions{Options: o})
+	if err != nil || !report.Sound || !strings.Contains(fmt.Sprint(report.Notes), "BehindTears") {
+		t.Errorf("%v\n%s", err, report)
+	}
+	before := len(showAll(t, "db", o))
+	report, err = strata.Repair("db", &strata.RepairOptions{Options: &strata.Options{FS: fs}, BehindTears: true})
+	if err != nil || report.Sound {
+		t.Errorf("%v\n%s", err, report)
+	}
+	if after := len(showAll(t, "db", o)); after <= before || after != 99 {
+		t.Errorf("%d keys, before %d, want 99", after, before)
+	}
+}
+
 // fill makes a database of n keys in tables and some more in the log.
 func fill(t testing.TB, o *strata.Options, n int) {
 	t.Helper()
