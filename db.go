@@ -273,6 +273,7 @@ func (d *DB) Close() error {
 		rs.retire()
 	}
 	d.states.wg.Wait()
+	d.releaseMemtables()
 	return errors.Join(tidied, d.leaks(), d.closeFiles())
 }
 
@@ -288,7 +289,7 @@ func (d *DB) closeFiles() error {
 		note("log", d.log.Close())
 		d.removeEmptyLog()
 	}
-	d.deleter.drain(d)
+	d.deleter.close(d)
 	if d.tables != nil {
 		note("tables", d.tables.Close())
 	}

@@ -17,12 +17,28 @@ import (
 type deleter struct {
 	mu      sync.Mutex
 	held    int
+	closed  bool
 	pending []FileInfo
+}
+
+// close tries once more what is pending. From then on nothing is removed: the
+// lock is about to be given up, and the directory may be another's, or another
+// database's, when an iterator that outlives this one lets go of its tables. The
+// next Open removes them.
+func (l *deleter) close(d *DB) {
+	l.drain(d)
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
 }
 
 // add removes name now, or later if that is not possible.
 func (l *deleter) add(d *DB, name string, bytes uint64) {
 	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
 	l.pending = append(l.pending, FileInfo{Name: name, Bytes: bytes})
 	l.mu.Unlock()
 	l.drain(d)
@@ -74,7 +90,7 @@ func (d *DB) obsoleteTables(files []*version.FileMeta) {
 		if t, ok := f.Table.(*tablecache.Table); ok {
 			t.Evict()
 		}
-		if d.opts.ReadOnly {
+		if d.opts.ReadOnly || d.closed.Load() {
 			continue
 		}
 		d.deleter.add(d, f.Name(), f.Size)

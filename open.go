@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -58,7 +59,23 @@ func (d *DB) abandon() {
 	if rs := d.state.Swap(nil); rs != nil {
 		rs.retire()
 	}
+	d.releaseMemtables()
 	d.closeFiles()
+}
+
+// releaseMemtables gives up the memtables that were not flushed: the log has what
+// is in them. Their memory is free when open iterators give theirs up, too.
+func (d *DB) releaseMemtables() {
+	d.mu.Lock()
+	mems := d.mu.imm
+	if m := d.commits.mem; m != nil {
+		mems = append(slices.Clip(mems), m)
+	}
+	d.mu.imm, d.mu.mem = nil, nil
+	d.mu.Unlock()
+	for _, m := range mems {
+		m.table.Unref()
+	}
 }
 
 func (d *DB) open() error {

@@ -1,0 +1,76 @@
+package strata
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/strata-db/strata/vfs"
+)
+
+// Close gives the memtables back. They lie outside the Go heap, so that a process
+// that opened and closed databases kept a memtable for each.
+func TestCloseReleasesMemtables(t *testing.T) {
+	fs := vfs.NewFault(vfs.NewMem())
+	db, err := Open("db", &Options{FS: fs})
+	require.NoError(t, err)
+	fs.FailAll(vfs.OpCreate, errors.New("no tables")) // so that a sealed one stays
+	mustPut(t, db, "a", "1")
+	require.Error(t, db.Flush())
+	mustPut(t, db, "b", "2")
+	it := db.NewIterator(nil)
+	tables := []*memEntry{db.mu.imm[0], db.commits.mem}
+	require.NoError(t, db.Close())
+	for _, m := range tables {
+		m.table.Ref()
+		require.NotPanics(t, m.table.Unref, "an open iterator keeps it")
+	}
+	require.NoError(t, it.Close())
+	for _, m := range tables {
+		require.Panics(t, m.table.Unref, "somebody still has a reference")
+	}
+}
+
+// What was replayed read-only is given back, too.
+func TestCloseReleasesReplayedMemtables(t *testing.T) {
+	fs := vfs.NewMem()
+	db, err := Open("db", &Options{FS: fs})
+	require.NoError(t, err)
+	mustPut(t, db, "a", "1")
+	require.NoError(t, db.Close())
+	db, err = Open("db", &Options{FS: fs, ReadOnly: true})
+	require.NoError(t, err)
+	m := db.mu.imm[0]
+	require.NoError(t, db.Close())
+	require.Panics(t, m.table.Unref)
+}
+
+// An iterator that is closed after its database does not remove files any more:
+// the directory may be another database's by then.
+func TestLateIteratorRemovesNothing(t *testing.T) {
+	fs := vfs.NewMem()
+	fill := func() *DB {
+		db, err := Open("db", &Options{FS: fs})
+		require.NoError(t, err)
+		mustPut(t, db, "a", "1")
+		require.NoError(t, db.Flush())
+		return db
+	}
+	db := fill()
+	it := db.NewIterator(nil)
+	require.NoError(t, db.Delete([]byte("a"), nil))
+	require.NoError(t, db.CompactRange(context.Background(), nil, nil))
+	require.NoError(t, db.Close())
+	require.NoError(t, Destroy("db", &Options{FS: fs}))
+
+	db = fill()
+	before, err := fs.List("db")
+	require.NoError(t, err)
+	require.NoError(t, it.Close())
+	after, err := fs.List("db")
+	require.NoError(t, err)
+	require.ElementsMatch(t, before, after)
+	require.NoError(t, db.Close())
+}
