@@ -23,6 +23,7 @@ func (d *DB) Checkpoint(ctx context.Context, dir string) (err error) {
 		return ErrClosed
 	}
 	defer d.calls.Done()
+	dir = filepath.Clean(dir) // its own name goes on below
 	// Two at once for one dir would take each other's files away.
 	d.checkpoints.Lock()
 	defer d.checkpoints.Unlock()
@@ -118,14 +119,24 @@ func (c *checkpoint) remove() error {
 	return fs.Remove(c.tmp)
 }
 
-// linkOrCopy gives the file at from a second name, or copies it where the two
-// are on different file systems. A copy is synced.
+// linkOrCopy gives the file at from a second name, or copies it where that cannot
+// be: the two are on different file systems, or on one without links or with no
+// more to give. A copy is synced.
 func linkOrCopy(fs vfs.FS, from, to string) error {
 	err := fs.Link(from, to)
-	if err == nil || !errors.Is(err, syscall.EXDEV) && !errors.Is(err, errors.ErrUnsupported) {
+	if err == nil || !cannotLink(err) {
 		return err
 	}
 	return copyFile(fs, from, to)
+}
+
+func cannotLink(err error) bool {
+	for _, no := range []error{syscall.EXDEV, syscall.EPERM, syscall.EMLINK, errors.ErrUnsupported} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
 }
 
 func copyFile(fs vfs.FS, from, to string) (err error) {
