@@ -25,7 +25,7 @@ import (
 func TestFaultStorm(t *testing.T) {
 	runs := 30
 	if testing.Short() {
-		runs = 8
+		runs = 4
 	}
 	runs = envInt("STRATA_STORMS", runs)
 	first := uint64(envInt("STRATA_SEED", int(rand.Uint64()%1e9)))

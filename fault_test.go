@@ -55,14 +55,17 @@ func faultKinds() []faultKind {
 //
 // STRATA_LONG tries every call; by default about one in ten.
 func TestFaults(t *testing.T) {
-	long := os.Getenv("STRATA_LONG") != ""
+	long, step := os.Getenv("STRATA_LONG") != "", int64(4)
+	if testing.Short() {
+		step = 1
+	}
 	for i, way := range faultKinds() {
 		t.Run(way.name, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(uint64(i), rand.Uint64()))
 			runs := 0
 			for k := int64(1); ; k++ {
 				if !long {
-					k += rnd.Int64N(1 + k/4)
+					k += rnd.Int64N(1 + k/step)
 				}
 				r := newFaultRun(way, k, rnd.Uint64())
 				if err := r.run(); err != nil {
