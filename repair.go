@@ -90,6 +90,10 @@ func Repair(dir string, o *RepairOptions) (*RepairReport, error) {
 	if err != nil {
 		return r.report, publicError(fmt.Errorf("repair %s: %w", dir, err))
 	}
+	if !r.report.Sound && !r.report.DryRun {
+		r.opts.Logger.Warn("repaired", "dir", dir, "basis", r.report.Basis.String(), "lostBytes", r.report.LostBytes,
+			"merged", r.report.Merged, "newTables", len(r.report.Created))
+	}
 	return r.report, nil
 }
 
@@ -251,7 +255,7 @@ func (r *repair) finishReport() {
 	slices.SortStableFunc(rep.Files, func(a, b RepairFile) int { return b.Level - a.Level })
 	for _, level := range r.tree {
 		for _, t := range level {
-			if t.isNew {
+			if t.isNew && !rep.DryRun {
 				rep.Created = append(rep.Created, base.FileName(t.meta.Type, t.meta.Num))
 			}
 		}

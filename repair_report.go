@@ -171,7 +171,7 @@ func (r *RepairReport) String() string {
 	return b.String()
 }
 
-// printedLosses is how many losses of a file String shows.
+// printedLosses is how many losses and problems of a file String shows.
 const printedLosses = 10
 
 func (f *RepairFile) print(w *tabwriter.Writer) {
@@ -193,7 +193,11 @@ func (f *RepairFile) print(w *tabwriter.Writer) {
 		fmt.Fprintf(w, "\tnow %s", f.MovedTo)
 	}
 	fmt.Fprintln(w)
-	for _, p := range f.Problems {
+	for i, p := range f.Problems {
+		if i == printedLosses {
+			fmt.Fprintf(w, "    … and %d more\n", len(f.Problems)-i)
+			break
+		}
 		fmt.Fprintf(w, "    %s\n", p)
 	}
 	for i, l := range f.Losses {

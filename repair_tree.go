@@ -163,7 +163,8 @@ func (r *repair) mergeAll(separate bool) error {
 	if r.survey.basis != BasisManifest {
 		r.report.note("which tables are out of date is not known: keys whose deletion was already compacted away may be back")
 	}
-	if runs := r.runs(all); len(runs) <= 1 && !r.fresh {
+	absurd := slices.ContainsFunc(all, func(t *repairTable) bool { return t.num >= version.MaxFileNum })
+	if runs := r.runs(all); len(runs) <= 1 && !r.fresh && !absurd {
 		r.tree[levelFor(all)] = all
 		return nil
 	}
