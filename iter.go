@@ -65,10 +65,9 @@ type Iterator struct {
 
 // NewIterator returns an iterator over the database as it is now, not yet
 // positioned. On a closed DB its Err is ErrClosed.
-func (d *DB) NewIterator(o *IterOptions) *Iterator { return d.newIterator(o, base.SeqNumMax) }
+func (d *DB) NewIterator(o *IterOptions) *Iterator { return d.newIterator(d.pin(), o, base.SeqNumMax) }
 
-func (d *DB) newIterator(o *IterOptions, at base.SeqNum) *Iterator {
-	p := d.pin()
+func (d *DB) newIterator(p pinned, o *IterOptions, at base.SeqNum) *Iterator {
 	if p.readState == nil {
 		return &Iterator{err: ErrClosed}
 	}

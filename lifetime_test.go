@@ -74,3 +74,21 @@ func TestLateIteratorRemovesNothing(t *testing.T) {
 	require.ElementsMatch(t, before, after)
 	require.NoError(t, db.Close())
 }
+
+// A read through a snapshot that is being closed sees what it kept, or ErrClosed:
+// never a tree from which that was compacted away.
+func TestSnapshotClosedDuringRead(t *testing.T) {
+	db := openMem(t, nil)
+	mustPut(t, db, "a", "old")
+	s := db.NewSnapshot()
+	mustPut(t, db, "a", "new")
+	p := s.pin()
+	require.NoError(t, s.Close())
+	require.NoError(t, db.CompactRange(context.Background(), nil, nil))
+	v, err := db.appendAt(p, nil, []byte("a"), s.at)
+	require.NoError(t, err)
+	require.Equal(t, "old", string(v))
+	require.Nil(t, s.pin().readState)
+	_, err = s.Get([]byte("a"))
+	require.ErrorIs(t, err, ErrClosed)
+}

@@ -23,24 +23,27 @@ var (
 
 // Get returns the value of key, in a slice the caller owns, or ErrNotFound. An
 // empty value is an empty slice that is not nil.
-func (d *DB) Get(key []byte) ([]byte, error) { return d.appendAt(nil, key, base.SeqNumMax) }
+func (d *DB) Get(key []byte) ([]byte, error) { return d.appendAt(d.pin(), nil, key, base.SeqNumMax) }
 
 // Append appends the value of key to dst and returns the result, or dst as it
 // was and ErrNotFound. It is Get without an allocation.
-func (d *DB) Append(dst, key []byte) ([]byte, error) { return d.appendAt(dst, key, base.SeqNumMax) }
+func (d *DB) Append(dst, key []byte) ([]byte, error) {
+	return d.appendAt(d.pin(), dst, key, base.SeqNumMax)
+}
 
 // Has reports whether key has a value.
-func (d *DB) Has(key []byte) (bool, error) { return d.hasAt(key, base.SeqNumMax) }
+func (d *DB) Has(key []byte) (bool, error) { return d.hasAt(d.pin(), key, base.SeqNumMax) }
 
 // View calls fn with the value of key, without copying it, and returns what fn
 // returns; or ErrNotFound, without a call. The value is valid inside fn and must
 // not be modified. fn may call anything on the DB but Close, and may block.
 func (d *DB) View(key []byte, fn func(value []byte) error) error {
-	return d.viewAt(key, base.SeqNumMax, fn)
+	return d.viewAt(d.pin(), key, base.SeqNumMax, fn)
 }
 
-func (d *DB) appendAt(dst, key []byte, at base.SeqNum) ([]byte, error) {
-	p := d.pin()
+// appendAt is Append in a pinned state, as of at, and takes the pin back. So do
+// hasAt and viewAt. An empty pin is that of a closed DB.
+func (d *DB) appendAt(p pinned, dst, key []byte, at base.SeqNum) ([]byte, error) {
 	if p.readState == nil {
 		return dst, ErrClosed
 	}
@@ -59,8 +62,7 @@ func (d *DB) appendAt(dst, key []byte, at base.SeqNum) ([]byte, error) {
 	return dst, err
 }
 
-func (d *DB) hasAt(key []byte, at base.SeqNum) (bool, error) {
-	p := d.pin()
+func (d *DB) hasAt(p pinned, key []byte, at base.SeqNum) (bool, error) {
 	if p.readState == nil {
 		return false, ErrClosed
 	}
@@ -69,8 +71,7 @@ func (d *DB) hasAt(key []byte, at base.SeqNum) (bool, error) {
 	return ok, err
 }
 
-func (d *DB) viewAt(key []byte, at base.SeqNum, fn func([]byte) error) error {
-	p := d.pin()
+func (d *DB) viewAt(p pinned, key []byte, at base.SeqNum, fn func([]byte) error) error {
 	if p.readState == nil {
 		return ErrClosed
 	}

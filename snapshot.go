@@ -87,40 +87,38 @@ func (s *Snapshot) Close() error {
 	return nil
 }
 
+// pin pins the current state, for a read as of the snapshot; the pin is empty if
+// the snapshot or the DB is closed. The state must be pinned before the look at
+// closed: one that is published later may lack what the snapshot kept.
+func (s *Snapshot) pin() pinned {
+	p := s.db.pin()
+	if p.readState != nil && s.closed.Load() {
+		p.unpin()
+		return pinned{}
+	}
+	return p
+}
+
 // Get is DB.Get as of the snapshot.
 func (s *Snapshot) Get(key []byte) ([]byte, error) { return s.Append(nil, key) }
 
 // Append is DB.Append as of the snapshot.
 func (s *Snapshot) Append(dst, key []byte) ([]byte, error) {
-	if s.closed.Load() {
-		return dst, ErrClosed
-	}
-	return s.db.appendAt(dst, key, s.at)
+	return s.db.appendAt(s.pin(), dst, key, s.at)
 }
 
 // Has is DB.Has as of the snapshot.
-func (s *Snapshot) Has(key []byte) (bool, error) {
-	if s.closed.Load() {
-		return false, ErrClosed
-	}
-	return s.db.hasAt(key, s.at)
-}
+func (s *Snapshot) Has(key []byte) (bool, error) { return s.db.hasAt(s.pin(), key, s.at) }
 
 // View is DB.View as of the snapshot.
 func (s *Snapshot) View(key []byte, fn func(value []byte) error) error {
-	if s.closed.Load() {
-		return ErrClosed
-	}
-	return s.db.viewAt(key, s.at, fn)
+	return s.db.viewAt(s.pin(), key, s.at, fn)
 }
 
 // NewIterator is DB.NewIterator as of the snapshot. The iterator stays good when
 // the snapshot is closed.
 func (s *Snapshot) NewIterator(o *IterOptions) *Iterator {
-	if s.closed.Load() {
-		return &Iterator{err: ErrClosed}
-	}
-	return s.db.newIterator(o, s.at)
+	return s.db.newIterator(s.pin(), o, s.at)
 }
 
 // Range is DB.Range as of the snapshot.
