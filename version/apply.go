@@ -225,11 +225,11 @@ func (s *Set) switched(f *manifestFile) {
 	if s.manifest != "" {
 		s.stale = append(s.stale, s.manifest)
 	}
-	s.manifest = f.name
-	s.sweep()
 	s.mu.Lock()
+	s.manifest = f.name
 	s.mu.metrics.Manifests++
 	s.mu.Unlock()
+	s.sweep()
 }
 
 // sweep removes the manifests that are out of use. The pointer must durably lead to

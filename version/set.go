@@ -22,7 +22,7 @@ type Set struct {
 
 	// Guarded by applyMu.
 	file     *manifestFile // being appended to; nil: the next Apply begins a new one
-	manifest string        // base name of the newest manifest known to be pointed at
+	manifest string        // base name of the newest manifest known to be pointed at; written under mu, too
 	stale    []string      // other manifests, to be removed once a pointer switch is durable
 	retryAt  int64         // size at which an outgrown manifest is tried to be begun anew, after a failure
 	gateOpen bool          // upgraded, but CURRENT is not yet a directory
@@ -207,10 +207,10 @@ func (s *Set) ComparerName() string { return s.o.Cmp.Name }
 func (s *Set) Tear() *Tear { return s.tear }
 
 // ManifestName returns the base name of the manifest that was last known to be
-// pointed at.
+// pointed at. It does not wait for an Apply.
 func (s *Set) ManifestName() string {
-	s.applyMu.Lock()
-	defer s.applyMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.manifest
 }
 
