@@ -92,11 +92,27 @@ type stallControl struct {
 	since time.Time
 	// free is when the bytes let through so far are paid for.
 	free time.Time
+	// ended is closed when the slowdown ends.
+	ended chan struct{}
 
 	waits [stallCauses]stallCounter
 }
 
 type stallCounter struct{ count, nanos atomic.Int64 }
+
+// begin slows writers down. s.mu is held.
+func (s *stallControl) begin(rate int64, why stallCause) {
+	s.rate, s.why, s.since = rate, why, time.Now()
+	s.ended = make(chan struct{})
+	s.slow.Store(true)
+}
+
+// end lets writers go, those that wait too, whatever they owe. s.mu is held.
+func (s *stallControl) end() {
+	s.slow.Store(false)
+	close(s.ended)
+	s.rate, s.why, s.free = 0, stallNone, time.Time{}
+}
 
 func (s *stallControl) note(c stallCause, d time.Duration) {
 	s.waits[c].count.Add(1)
@@ -119,18 +135,19 @@ func (d *DB) slowDown(n int64) {
 		s.free = now
 	}
 	s.free = s.free.Add(time.Duration(float64(n) / float64(s.rate) * float64(time.Second)))
-	owed, why := s.free.Sub(now), s.why
+	owed, why, ended := s.free.Sub(now), s.why, s.ended
 	s.mu.Unlock()
 	if owed < minSlowWait {
 		return
 	}
 	t := time.NewTimer(owed)
+	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-ended:
 	case <-d.closing:
-		t.Stop()
 	}
-	s.note(why, owed)
+	s.note(why, time.Since(now))
 }
 
 // pressureLocked reads the tree. d.mu is held.
@@ -162,13 +179,14 @@ func (d *DB) updateStallLocked() func() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was, since, before := s.rate != 0, s.since, s.why
-	s.rate, s.why = rate, why
-	s.slow.Store(rate != 0)
 	switch {
-	case rate != 0 && !was:
-		s.since = time.Now()
+	case rate != 0 && was:
+		s.rate, s.why = rate, why
+	case rate != 0:
+		s.begin(rate, why)
 		return func() { emit(d.opts.Events.StallBegin, StallInfo{Cause: why.String()}) }
-	case rate == 0 && was:
+	case was:
+		s.end()
 		took := time.Since(since)
 		return func() { emit(d.opts.Events.StallEnd, StallInfo{Cause: before.String(), Duration: took}) }
 	}
@@ -222,7 +240,7 @@ func (d *DB) stuckLocked(why stallCause) error {
 		}
 		return nil
 	}
-	if b.compactRetry.err != nil {
+	if b.compactRetry.waiting && b.compacting == 0 {
 		return b.compactRetry.err
 	}
 	if len(b.quarantined) > 0 && b.compacting == 0 {

@@ -1,11 +1,14 @@
 package strata
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -171,4 +174,49 @@ func TestEventsMayWrite(t *testing.T) {
 	has, err := db.Has([]byte("log"))
 	require.NoError(t, err)
 	require.True(t, has)
+}
+
+// A slowed writer goes on when the slowdown ends, however much it owes.
+func TestSlowdownEndsWithItsCause(t *testing.T) {
+	db := openMem(t, nil)
+	s := &db.stall
+	s.mu.Lock()
+	s.begin(1, stallLevel0Slow) // a byte a second
+	s.mu.Unlock()
+	owed := func() time.Duration {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return max(time.Until(s.free), 0)
+	}
+	done := make(chan error, 1)
+	go func() { done <- db.Put([]byte("a"), make([]byte, 1<<20), nil) }()
+	for owed() == 0 {
+		runtime.Gosched()
+	}
+	db.mu.Lock()
+	event := db.updateStallLocked()
+	db.mu.Unlock()
+	event()
+	select {
+	case err := <-done:
+		require.NoError(t, err)
+	case <-time.After(10 * time.Second):
+		t.Fatal("still slowed")
+	}
+	require.Zero(t, owed(), "the next slowdown starts afresh")
+	require.Less(t, db.Metrics().Stalls[stallLevel0Slow.String()].Duration, time.Minute)
+}
+
+// While the next try of a failed compaction runs, a stop may end: writers wait
+// for it.
+func TestStuckOnlyBetweenTries(t *testing.T) {
+	db := openMem(t, nil)
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	r := &db.mu.background.compactRetry
+	r.err, r.waiting = errors.New("failed"), true
+	require.Error(t, db.stuckLocked(stallLevel0))
+	r.waiting = false
+	require.NoError(t, db.stuckLocked(stallLevel0))
+	*r = retryState{}
 }
