@@ -470,3 +470,84 @@ func TestRepairCorpusFooters(t *testing.T) {
 		}
 	})
 }
+
+// TestRepairManyRuns merges more tables than are opened at once: every key is in most
+// of them, and what a later one deletes stays deleted.
+func TestRepairManyRuns(t *testing.T) {
+	fs := vfs.NewMem()
+	o := &strata.Options{FS: fs, Policy: strata.FIFO(strata.FIFOOptions{}), MemtableBytes: 32 << 10}
+	db, err := strata.Open("db", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for i := range 150 {
+		for j := range 20 {
+			k, v := fmt.Sprintf("key%02d", j), fmt.Sprintf("value%d", i)
+			if (i+j)%7 == 0 {
+				err = db.Delete([]byte(k), nil)
+				delete(want, k)
+			} else {
+				err = db.Put([]byte(k), []byte(v), nil)
+				want[k] = v
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := db.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	removeMatching(t, fs, "MANIFEST-")
+	report, err := strata.Repair("db", &strata.RepairOptions{Options: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := showAll(t, "db", o); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%v\nwant %v\n%s", got, want, report)
+	}
+	t.Logf("%d files", len(report.Files))
+}
+
+// TestSalvageFaults fails every call of a salvage once. The new database is there and
+// whole, or nothing of it is.
+func TestSalvageFaults(t *testing.T) {
+	p := smallPasts(t)[0]
+	old := vfs.NewMem()
+	copyTree(t, p.fs, old, "db")
+	flipIn(t, old, ".ldb", 100)
+	for k := int64(1); ; k += 3 {
+		fs := vfs.NewMem()
+		copyTree(t, old, fs, "db")
+		faulty := vfs.NewFault(fs)
+		rule := faulty.FailNth(vfs.OpAny, k, errors.New("injected"))
+		_, err := strata.Salvage("db", "out", &strata.RepairOptions{Options: &strata.Options{FS: faulty}})
+		if open := faulty.OpenFiles(); len(open) > 0 {
+			t.Errorf("call %d failed: %v are still open", k, open)
+		}
+		if _, serr := fs.Stat("out"); (serr == nil) != (err == nil) && rule.Hits() > 0 && serr != nil {
+			t.Errorf("call %d failed: %v, %v", k, err, serr)
+		} else if serr == nil {
+			checkTree(t, fs, "out", nil)
+			if db, err := strata.Open("out", &strata.Options{FS: fs}); err != nil {
+				t.Errorf("call %d failed: %v", k, err)
+			} else {
+				checkVerifyFindsNothing(t, db)
+				db.Close()
+			}
+		}
+		if _, err := fs.Stat("out.unfinished"); err == nil && rule.Hits() > 0 {
+			// Only a removal that failed itself may leave it; the next salvage goes on.
+			if _, err := strata.Salvage("db", "out2", &strata.RepairOptions{Options: &strata.Options{FS: fs}}); err != nil {
+				t.Errorf("call %d failed, then: %v", k, err)
+			}
+		}
+		if rule.Hits() == 0 {
+			break
+		}
+	}
+}
