@@ -46,8 +46,8 @@ type result struct {
 	Hits int `json:"hits"`
 	Want int `json:"want"`
 
-	CPUSeconds  float64 `json:"cpu_seconds"` // in the timed part, user and system
-	AllocsPerOp float64 `json:"allocs_per_op"`
+	CPUSeconds  float64 `json:"cpu_seconds"`   // in the timed part, user and system
+	AllocsPerOp float64 `json:"allocs_per_op"` // of Go's heap; 0 with engines in C++
 	PeakRSS     int64   `json:"peak_rss_bytes"`
 	DiskBytes   int64   `json:"disk_bytes"`
 	Error       string  `json:"error,omitempty"`

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -65,22 +64,33 @@ type Iter interface {
 // An engine is one of the contestants.
 type engine struct {
 	name   string
-	module string
+	module string // or Debian's package, if native
 	open   func(dir string) (DB, error)
+	// native engines are written in C++ and run by a program of their own.
+	native bool
 	// loadBatch is how many writes its experts would put into one transaction
 	// when loading; 1 where single writes are cheap.
 	loadBatch int
-	// lsm: counts for "best LSM".
+	// lsm: counts for "best Go LSM".
 	lsm   bool
 	notes string
 }
 
 var engines = []engine{
-	{"strata", "github.com/strata-db/strata", openStrata, 1, true, "WAL reaches the OS with each write"},
-	{"goleveldb", "github.com/syndtr/goleveldb", openGoleveldb, 1, true, "WAL reaches the OS with each write; seek compactions off"},
-	{"pebble", "github.com/cockroachdb/pebble/v2", openPebble, 1, true, "WAL of unsynced writes is buffered in the process"},
-	{"badger", "github.com/dgraph-io/badger/v4", openBadger, 1000, true, "loads in batches of 1,000; conflict detection off; values in the LSM"},
-	{"bbolt", "go.etcd.io/bbolt", openBbolt, 1000, false, "loads in batches of 1,000; no compression, no cache (mapped), no checksums; freelist not synced"},
+	{name: "strata", module: "github.com/strata-db/strata", open: openStrata, loadBatch: 1, lsm: true,
+		notes: "WAL reaches the OS with each write"},
+	{name: "goleveldb", module: "github.com/syndtr/goleveldb", open: openGoleveldb, loadBatch: 1, lsm: true,
+		notes: "WAL reaches the OS with each write; seek compactions off; one compaction at a time"},
+	{name: "pebble", module: "github.com/cockroachdb/pebble/v2", open: openPebble, loadBatch: 1, lsm: true,
+		notes: "WAL of unsynced writes is buffered in the process"},
+	{name: "badger", module: "github.com/dgraph-io/badger/v4", open: openBadger, loadBatch: 1000, lsm: true,
+		notes: "loads in batches of 1,000; conflict detection off; values in the LSM"},
+	{name: "bbolt", module: "go.etcd.io/bbolt", open: openBbolt, loadBatch: 1000,
+		notes: "loads in batches of 1,000; no compression, no cache (mapped), no checksums; freelist not synced"},
+	{name: "leveldb", module: "libleveldb-dev", native: true, loadBatch: 1,
+		notes: "WAL reaches the OS with each write; one background thread; compacts because of seeks, too"},
+	{name: "rocksdb", module: "librocksdb-dev", native: true, loadBatch: 1,
+		notes: "WAL reaches the OS with each write; full filters; dynamic level sizes; glibc's malloc"},
 }
 
 func findEngine(name string) (engine, error) {
@@ -142,17 +152,14 @@ func (l *loader) flush() error {
 }
 
 // settings is the table of the report's head.
-func settings(names []string) string {
+func settings(chosen []engine, versions map[string]string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Settings: memtable %d MiB, block cache %d MiB, filter %d bits a key, block %d KiB, snappy, checksums verified,\n",
 		memtableBytes>>20, cacheBytes>>20, filterBits, blockBytes>>10)
 	fmt.Fprintf(&b, "up to %d compactions at once, no sync unless named; every Get copies the value into the caller's buffer.\n\n", compactors)
-	versions := moduleVersions()
 	fmt.Fprintf(&b, "| engine | version | particulars |\n|---|---|---|\n")
-	for _, e := range engines {
-		if slices.Contains(names, e.name) {
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", e.name, versions[e.module], e.notes)
-		}
+	for _, e := range chosen {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", e.name, versions[e.name], e.notes)
 	}
 	return b.String()
 }

@@ -1,5 +1,6 @@
-// Command peers measures Strata beside other Go engines: goleveldb, Pebble,
-// Badger and bbolt, on equal settings, each used as its experts would.
+// Command peers measures Strata beside other engines: goleveldb, Pebble, Badger
+// and bbolt in Go, LevelDB and RocksDB in C++, on equal settings, each used as
+// its experts would.
 //
 //	go run . [-engines=a,b] [-workloads=a,b] [-num=1000000] [-repeats=3]
 //
@@ -13,7 +14,10 @@
 //	run.go       the parent: directories, order of the runs, child processes
 //	child.go     the child: one workload on one engine, timed
 //	workload.go  what is done to a database
+//	queue.go     one more of these
 //	engine.go    the interface between the two; one file an engine behind it
+//	native.go    the engines in C++: compiled if their libraries are there
+//	cpp/         their side: the same workloads on the same bytes
 //	report.go    medians and ratios as a markdown table
 //	gross.go     a check for gross regressions, for continuous integration
 package main
@@ -72,7 +76,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 			c.repeats = 1
 		}
 		if *enginesFlag == "" {
-			*enginesFlag = "strata,goleveldb,pebble"
+			*enginesFlag = "strata,goleveldb,pebble,leveldb,rocksdb"
 		}
 	}
 	if c.reads == 0 {

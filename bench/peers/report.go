@@ -97,7 +97,7 @@ func (r row) ratio(engine string) float64 {
 	return a / b
 }
 
-// ratioBest compares with the best of the other log-structured engines.
+// ratioBest compares with the best of the other log-structured engines in Go.
 func (r row) ratioBest() (ratio float64) {
 	for _, e := range engines {
 		if r.line == "compact" && e.name == "badger" {
@@ -110,6 +110,9 @@ func (r row) ratioBest() (ratio float64) {
 	return ratio
 }
 
+// compared are the engines that the report has a column of ratios for.
+var compared = []string{"goleveldb", "pebble", "leveldb", "rocksdb"}
+
 // report returns the table in markdown.
 func report(names []string, results []result) string {
 	var b strings.Builder
@@ -117,7 +120,11 @@ func report(names []string, results []result) string {
 	for _, n := range names {
 		fmt.Fprintf(&b, " %s |", n)
 	}
-	b.WriteString(" × goleveldb | × pebble | × best LSM |\n|---|" + strings.Repeat("--:|", len(names)+3) + "\n")
+	peers := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !slices.Contains(compared, n) })
+	for _, n := range peers {
+		fmt.Fprintf(&b, " × %s |", n)
+	}
+	b.WriteString(" × best Go LSM |\n|---|" + strings.Repeat("--:|", len(names)+len(peers)+1) + "\n")
 	for _, r := range rows(results) {
 		line := r.line
 		if r.unit != "kops/s" {
@@ -127,7 +134,11 @@ func report(names []string, results []result) string {
 		for _, n := range names {
 			fmt.Fprintf(&b, " %s |", format(r.medians[n]))
 		}
-		for _, v := range []float64{r.ratio("goleveldb"), r.ratio("pebble"), r.ratioBest()} {
+		var ratios []float64
+		for _, n := range peers {
+			ratios = append(ratios, r.ratio(n))
+		}
+		for _, v := range append(ratios, r.ratioBest()) {
 			if v == 0 {
 				b.WriteString(" – |")
 			} else {

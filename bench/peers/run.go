@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -28,10 +27,11 @@ type config struct {
 	timeout    time.Duration
 	gross      bool
 
-	ctx    context.Context
-	loaded map[loadKey]bool // sources that are ready in this repeat
-	raw    io.Writer
-	log    io.Writer
+	ctx     context.Context
+	loaded  map[loadKey]bool  // sources that are ready in this repeat
+	natives map[string]native // programs of the engines in C++, by engine
+	raw     io.Writer
+	log     io.Writer
 }
 
 // loadKey names a source directory.
@@ -62,6 +62,9 @@ func (c *config) run(stdout, stderr io.Writer) (err error) {
 			return err
 		}
 	}
+	if err := c.buildNatives(); err != nil {
+		return err
+	}
 	results, err := c.runAll()
 	if err != nil {
 		return err
@@ -71,7 +74,7 @@ func (c *config) run(stdout, stderr io.Writer) (err error) {
 		names[i] = e.name
 	}
 	fmt.Fprintf(stdout, "%s, %s, %d processors. %d entries of %d-byte keys and %d-byte values that compress to half; median of %d.\n%s\n",
-		cpuModel(), runtime.Version(), runtime.NumCPU(), c.num, keyBytes, 100, c.repeats, settings(names))
+		cpuModel(), runtime.Version(), runtime.NumCPU(), c.num, keyBytes, 100, c.repeats, settings(c.engines, c.versions()))
 	fmt.Fprint(stdout, report(names, results))
 	if c.gross {
 		return checkGross(results)
@@ -172,15 +175,13 @@ func (c *config) spawn(s spec) result {
 		res.Error = err.Error()
 		return res
 	}
-	self, err := os.Executable()
+	ctx, cancel := context.WithTimeout(c.ctx, c.timeout)
+	defer cancel()
+	cmd, err := c.command(ctx, s, string(arg))
 	if err != nil {
 		res.Error = err.Error()
 		return res
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, c.timeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), childEnv+"="+string(arg))
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err = cmd.Run()
@@ -194,6 +195,9 @@ func (c *config) spawn(s spec) result {
 		if err := json.Unmarshal(out.Bytes(), &res); err != nil {
 			res.Error = fmt.Sprintf("output of the child: %v", err)
 		}
+	}
+	if res.DiskBytes == 0 {
+		res.DiskBytes = diskBytes(s.Dir)
 	}
 	if cmd.ProcessState != nil {
 		if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {

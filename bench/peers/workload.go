@@ -79,6 +79,7 @@ var workloads = []workload{
 	{name: "ycsbb", source: compacted, mutates: true, run: func(e *env) error { return e.ycsb(5, 0) }},
 	{name: "ycsbc", source: compacted, mutates: true, run: func(e *env) error { return e.ycsb(0, 0) }},
 	{name: "ycsbf", source: compacted, mutates: true, run: func(e *env) error { return e.ycsb(0, 50) }},
+	{name: "queue", run: (*env).queue},
 
 	{name: "load", hidden: true, run: func(e *env) error { return e.load(true) }},
 	{name: "load-uncompacted", hidden: true, run: func(e *env) error { return e.load(false) }},
