@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,6 +67,34 @@ func TestDirectoriesOfADeadProcessAreMadeDurable(t *testing.T) {
 		require.NoError(t, db.Put([]byte("k"), nil, Sync))
 		require.NoError(t, hasKey(killed.Image(1, lost), "a/b/c", "k"), "killed at call %d", k)
 		require.NoError(t, db.Close())
+	}
+}
+
+// A recovery removed a segment that a power cut had emptied and the one behind
+// it, which it dropped; on a disk that reorders names the next power cut left the
+// second one alone, as the beginning of the log.
+func TestDroppedSegmentsGoFirst(t *testing.T) {
+	disk := vfs.NewCrash(vfs.CrashOptions{})
+	f := vfs.NewFault(disk)
+	db, err := Open("db", &Options{FS: f})
+	require.NoError(t, err)
+	mustPut(t, db, "k", "v")
+	f.FailAll(vfs.OpCreate, syscall.EIO)
+	require.Error(t, db.Flush())
+	second := db.path(db.logName(db.mu.segments[1].num))
+	require.True(t, eventually(func() bool { return disk.Syncs(second) > 0 }))
+	cut := disk.Image(1, vfs.ImageOptions{Bytes: vfs.FateLost, Names: vfs.FateKept})
+	require.NoError(t, db.Close())
+	var disks []*vfs.Crash
+	db, err = Open("db", &Options{FS: hooked(cut, func(vfs.Op) {
+		for seed := range uint64(20) {
+			disks = append(disks, cut.Image(seed, vfs.ImageOptions{Reorder: true}))
+		}
+	})})
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+	for i, disk := range disks {
+		require.ErrorIs(t, hasKey(disk, "db", "k"), ErrNotFound, "disk %d of %d", i, len(disks))
 	}
 }
 

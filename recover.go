@@ -282,7 +282,6 @@ func (r *replayer) finish(segments []wal.Segment) {
 // case: they carry no sign of where they ended, so a tail that a power cut took
 // later would leave a hole nobody could see.
 func (d *DB) settle(rec *recovery) error {
-	changed := false
 	for _, s := range rec.result.Segments {
 		if s.Signed && s.Size == s.End {
 			continue
@@ -290,15 +289,23 @@ func (d *DB) settle(rec *recovery) error {
 		if err := d.fs.Truncate(d.path(s.Name()), s.End); err != nil {
 			return fmt.Errorf("cut the end off %s: %w", s.Name(), err)
 		}
-		changed = true
 	}
-	for _, s := range append(rec.result.Dropped, rec.empty...) {
+	// What is behind a tear goes first: without the torn segment, which may hold
+	// nothing, it would be where the log begins.
+	if err := d.removeLogs(rec.result.Dropped); err != nil {
+		return err
+	}
+	return d.removeLogs(rec.empty)
+}
+
+// removeLogs removes segments durably.
+func (d *DB) removeLogs(segments []wal.Segment) error {
+	for _, s := range segments {
 		if err := d.fs.Remove(d.path(s.Name())); err != nil && !isNotExist(err) {
 			return fmt.Errorf("remove %s: %w", s.Name(), err)
 		}
-		changed = true
 	}
-	if !changed {
+	if len(segments) == 0 {
 		return nil
 	}
 	return d.fs.SyncDir(d.dir)
