@@ -29,6 +29,9 @@ type backgroundState struct {
 	flushing   bool
 	compacting int
 	paused     int // manual operations that want no automatic compaction
+	// pausedFrom is, while paused, above the numbers of the tables that a manual
+	// operation is about.
+	pausedFrom base.FileNum
 
 	flushRetry, compactRetry retryState
 
@@ -94,15 +97,19 @@ func (d *DB) scheduleLocked() {
 		b.flushing = true
 		d.startJob("flush", d.flushJob)
 	}
-	if d.opts.testing.disableAuto || b.paused > 0 || b.compactRetry.waiting {
+	if d.opts.testing.disableAuto || b.compactRetry.waiting {
 		return
 	}
 	for b.compacting < d.opts.Workers {
-		plan := d.pickLocked()
+		pick := d.pickLocked
+		if b.paused > 0 {
+			pick = d.pickPausedLocked
+		}
+		plan := pick()
 		if plan == nil {
 			return
 		}
-		d.startCompactionLocked(plan, nil)
+		d.startCompactionLocked(context.Background(), plan, nil)
 	}
 }
 

@@ -44,10 +44,32 @@ func (d *DB) pickLocked() *compaction.Plan {
 	return d.opts.Policy.Pick(t)
 }
 
-// startCompactionLocked runs plan in the background and then calls done, if not
-// nil, with how it ended. d.mu is held. The version that plan was made from is
+// pausedMergeMemtables bounds a merge made while automatic compactions pause, in
+// memtables; pausedMergeTables is the fewest tables worth one.
+const (
+	pausedMergeMemtables = 8
+	pausedMergeTables    = 4
+)
+
+// pickPausedLocked returns what has to be done while automatic compactions pause,
+// which may take long: if level 0 slows writers down, what was flushed since is
+// merged inside it. That is in no manual operation's way. d.mu is held.
+func (d *DB) pickPausedLocked() *compaction.Plan {
+	if d.pressureLocked().level0 == 0 {
+		return nil
+	}
+	v := d.set.Current()
+	defer v.Unref()
+	t := d.treeLocked(v)
+	quarantined, from := t.Busy, d.mu.background.pausedFrom
+	t.Busy = func(f *version.FileMeta) bool { return f.Num < from || quarantined(f) }
+	return compaction.RelieveLevel0(t, pausedMergeTables, pausedMergeMemtables*uint64(d.opts.MemtableBytes))
+}
+
+// startCompactionLocked runs plan in the background, until ctx ends or the DB is
+// closed, and then calls done, if not nil, with how it ended. d.mu is held. The version that plan was made from is
 // pinned by its files: they stay in every version until the plan's own edit.
-func (d *DB) startCompactionLocked(plan *compaction.Plan, done func(error)) {
+func (d *DB) startCompactionLocked(ctx context.Context, plan *compaction.Plan, done func(error)) {
 	b := &d.mu.background
 	b.compacting++
 	b.job++
@@ -55,14 +77,14 @@ func (d *DB) startCompactionLocked(plan *compaction.Plan, done func(error)) {
 	b.running = append(b.running, plan)
 	// Held until the job ends, so that the inputs' files do.
 	v := d.set.Current()
-	d.startJob("compaction", func() { d.compactJob(job, plan, v, done) })
+	d.startJob("compaction", func() { d.compactJob(ctx, job, plan, v, done) })
 }
 
-func (d *DB) compactJob(job int64, plan *compaction.Plan, v *version.Version, done func(error)) {
+func (d *DB) compactJob(ctx context.Context, job int64, plan *compaction.Plan, v *version.Version, done func(error)) {
 	start := time.Now()
 	info := CompactionInfo{Job: job, Reason: plan.Reason.String(), Plan: plan.String(), InputTables: plan.FileCount(), OutputLevel: plan.OutputLevel}
 	emit(d.opts.Events.CompactionBegin, info)
-	res, err := d.compact(plan, v)
+	res, err := d.compact(ctx, plan, v)
 	info.Duration, info.Err = time.Since(start), publicError(err)
 	info.BytesRead, info.BytesWritten = res.BytesRead, res.BytesWritten
 	for _, f := range res.Outputs {
@@ -82,7 +104,7 @@ func (d *DB) compactJob(job int64, plan *compaction.Plan, v *version.Version, do
 	switch {
 	case err == nil:
 		b.compactRetry = retryState{}
-	case errors.Is(err, context.Canceled):
+	case cancelled(err):
 	case errors.Is(err, ErrCorruption):
 		// The tree goes on without these tables; what is wrong with them has
 		// been said, and a read that meets the damage says it again.
@@ -97,7 +119,7 @@ func (d *DB) compactJob(job int64, plan *compaction.Plan, v *version.Version, do
 	retired.retire()
 	v.Unref()
 	event()
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err != nil && !cancelled(err) {
 		d.backgroundRetry("compaction", err, wait)
 	} else if err == nil {
 		d.counters.compactions[plan.Reason].Add(1)
@@ -132,7 +154,7 @@ func (d *DB) quarantineLocked(plan *compaction.Plan, err error) {
 }
 
 // compact carries plan out: the merge, and the edit that publishes it.
-func (d *DB) compact(plan *compaction.Plan, v *version.Version) (*compaction.Result, error) {
+func (d *DB) compact(ctx context.Context, plan *compaction.Plan, v *version.Version) (*compaction.Result, error) {
 	res := &compaction.Result{}
 	edit := &version.Edit{}
 	switch {
@@ -142,7 +164,7 @@ func (d *DB) compact(plan *compaction.Plan, v *version.Version) (*compaction.Res
 		}
 	case plan.Drop:
 	default:
-		ctx, cancel := d.backgroundContext()
+		ctx, cancel := d.backgroundContext(ctx)
 		defer cancel()
 		env := d.compactionEnv(plan)
 		env.Version = v
@@ -178,9 +200,14 @@ func (d *DB) compact(plan *compaction.Plan, v *version.Version) (*compaction.Res
 	return res, nil
 }
 
-// backgroundContext ends when the DB is closed.
-func (d *DB) backgroundContext() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
+// cancelled reports that work ended because its context did: nothing failed.
+func cancelled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// backgroundContext ends with ctx, or when the DB is closed.
+func (d *DB) backgroundContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
 	stop := make(chan struct{})
 	go func() {
 		select {
@@ -258,7 +285,8 @@ func (d *DB) runPlan(ctx context.Context, plan *compaction.Plan, env compaction.
 // CompactRange compacts every key in [lower, upper] until nothing of the range
 // can be pushed further down: shadowed versions and tombstones that no snapshot
 // needs are gone when it returns. nil is open; nil, nil is everything. Both ends
-// are inclusive. The memtable is flushed first.
+// are inclusive. The memtable is flushed first. It ends soon after ctx does, and
+// leaves what was compacted by then.
 func (d *DB) CompactRange(ctx context.Context, lower, upper []byte) error {
 	if d.opts.ReadOnly {
 		return ErrReadOnly
@@ -308,6 +336,7 @@ func (d *DB) compactManually(ctx context.Context, lower, upper []byte) error {
 	defer d.mu.Unlock()
 	b := &d.mu.background
 	b.paused++
+	b.pausedFrom = d.set.NextFileNum()
 	defer func() {
 		b.paused--
 		d.scheduleLocked()
@@ -344,7 +373,7 @@ func (d *DB) compactManually(ctx context.Context, lower, upper []byte) error {
 			v.Unref()
 			if plan != nil {
 				running++
-				d.startCompactionLocked(plan, finish)
+				d.startCompactionLocked(ctx, plan, finish)
 				continue
 			}
 			if done && running == 0 {

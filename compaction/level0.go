@@ -152,6 +152,14 @@ func (t *Tree) byAge() []int {
 	return order
 }
 
+// RelieveLevel0 returns the merge of at least minFiles neighbours inside level 0,
+// of at most maxBytes together, that costs the fewest bytes for each file it makes
+// disappear, or nil. It is for times at which a policy may not pick: it leaves all
+// other levels alone.
+func RelieveLevel0(t *Tree, minFiles int, maxBytes uint64) *Plan {
+	return t.mergeL0(ReasonIntraL0, minFiles, maxBytes)
+}
+
 // mergeL0 returns the merge of neighbours (in number order) inside level 0 that
 // costs the fewest bytes for each file it makes disappear, nil if there is none
 // of at least minFiles files and at most maxBytes.
