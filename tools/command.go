@@ -72,7 +72,7 @@ var ErrDamaged = errors.New("damage found")
 
 // Commands returns the commands, in the order in which help lists them.
 func Commands() []*Command {
-	return slices.Concat(readCommands, treeCommands, checkCommands, dumpCommands, walCommands, manifestCommands, sstCommands, writeCommands, repairCommands)
+	return slices.Concat(readCommands, treeCommands, inspectCommands, checkCommands, dumpCommands, walCommands, manifestCommands, sstCommands, writeCommands, repairCommands)
 }
 
 // Find returns the command that args begin with, and the rest of args.
