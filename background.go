@@ -113,6 +113,14 @@ func (d *DB) scheduleLocked() {
 	}
 }
 
+// forgottenLocked reports that work may be due without anything that will start
+// it: opening a table for a read tells how many tombstones it has, and so makes a
+// compaction due that was not when work was last scheduled. d.mu is held.
+func (d *DB) forgottenLocked() bool {
+	b := &d.mu.background
+	return !b.busy() && b.paused == 0 && !b.flushRetry.waiting && !b.compactRetry.waiting
+}
+
 // startJob runs fn on a goroutine with pprof labels naming the engine and the
 // work. A job tells that it has ended under DB.mu, and then still removes files
 // and calls events: Close waits for all of it.

@@ -217,6 +217,9 @@ func (d *DB) WaitIdle(ctx context.Context) error {
 		if err := d.mu.background.err(); err != nil && !d.mu.background.busy() {
 			return publicError(err)
 		}
+		if d.forgottenLocked() {
+			d.scheduleLocked()
+		}
 		d.mu.cond.Wait()
 	}
 }
