@@ -59,8 +59,8 @@ type DB struct {
 	calls sync.WaitGroup
 	// jobs are the goroutines of background work, to their very end.
 	jobs sync.WaitGroup
-	// closing is closed when Close begins.
-	closing chan struct{}
+	// closing is closed when Close begins, closeDone when it ends.
+	closing, closeDone chan struct{}
 
 	mu struct {
 		sync.Mutex
@@ -248,15 +248,19 @@ func (d *DB) Range(o *IterOptions, errp *error) iter.Seq2[[]byte, []byte] {
 // Close waits for the calls in flight and for background work, and closes the
 // files. It does not flush: the log keeps what the memtable holds. Iterators and
 // snapshots that are still open give ErrClosed from then on; with Options.Debug
-// the error names where they were made. Close may be called twice.
+// the error names where they were made. Close may be called twice, and by several
+// goroutines: each returns when everything is closed, the first with the error.
+// Events must not call it, as it waits for them.
 func (d *DB) Close() error {
 	d.commits.mu.Lock()
 	d.mu.Lock()
 	if d.mu.closed {
 		d.mu.Unlock()
 		d.commits.mu.Unlock()
+		<-d.closeDone
 		return nil
 	}
+	defer close(d.closeDone)
 	d.mu.closed = true
 	close(d.closing)
 	d.mu.cond.Broadcast()

@@ -37,7 +37,7 @@ func Open(dir string, opts *Options) (*DB, error) {
 }
 
 func newDB(dir string, o Options) *DB {
-	d := &DB{opts: o, dir: dir, fs: o.FS, cmp: o.Comparer, closing: make(chan struct{})}
+	d := &DB{opts: o, dir: dir, fs: o.FS, cmp: o.Comparer, closing: make(chan struct{}), closeDone: make(chan struct{})}
 	d.unboundedLevel0 = o.Policy.Name() == "fifo"
 	d.mu.cond = sync.NewCond(&d.mu.Mutex)
 	d.mu.background.quarantined = make(map[base.FileNum]error)

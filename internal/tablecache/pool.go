@@ -212,7 +212,8 @@ func (p *pool) retire(h *handle) {
 	}
 }
 
-// close retires every handle. Those in use are closed by their last user.
+// close retires every handle and returns when all are closed. Those in use are
+// closed by their last user, at the end of one read.
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -221,6 +222,9 @@ func (p *pool) close() {
 		p.retire(p.ring[len(p.ring)-1])
 	}
 	p.cond.Broadcast()
+	for p.open > 0 {
+		p.cond.Wait()
+	}
 }
 
 func (p *pool) addMetrics(m *Metrics) {

@@ -72,8 +72,9 @@ func (c *Cache) Attach(f *version.FileMeta) *Table {
 	return t
 }
 
-// Close closes all descriptors, those in use when their reads are done, and drops
-// the cached blocks. Reads that need a descriptor after it give base.ErrClosed.
+// Close closes all descriptors, for which it waits until reads that use one are
+// done, and drops the cached blocks. Reads that need a descriptor after it give
+// base.ErrClosed.
 func (c *Cache) Close() error {
 	c.mu.Lock()
 	c.mu.closed = true

@@ -329,7 +329,7 @@ func TestEvict(t *testing.T) {
 }
 
 // A read that holds the descriptor when its table is evicted, or the cache
-// closed, ends well, and then the descriptor goes.
+// closed, ends well, and then the descriptor goes. Close waits for that.
 func TestEvictDuringRead(t *testing.T) {
 	for name, away := range map[string]func(c *Cache, tab *Table){
 		"evict": func(_ *Cache, tab *Table) { tab.Evict() },
@@ -345,10 +345,15 @@ func TestEvictDuringRead(t *testing.T) {
 			done := make(chan struct{})
 			go func() { err = x.read(tabs[0], 1); close(done) }()
 			synctest.Wait()
-			away(c, tabs[0])
+			var gone atomic.Bool
+			go func() { away(c, tabs[0]); gone.Store(true) }()
+			synctest.Wait()
+			require.Equal(t, name == "evict", gone.Load(), name)
 			require.EqualValues(t, 1, x.fs.open.Load(), name)
 			close(gate)
 			<-done
+			synctest.Wait()
+			require.True(t, gone.Load(), name)
 			require.NoError(t, err, name)
 			require.Zero(t, x.fs.open.Load(), name)
 			require.Zero(t, x.fs.late.Load(), name)
