@@ -6,7 +6,7 @@ BASE     ?= HEAD~1
 CRASHES  := Crash|Fault|Damage|Kill|DiskFull
 PEERS    := $(wildcard bench/peers/go.mod)
 
-.PHONY: test race lint fuzz crash soak meta bench cover cross exchange
+.PHONY: test race lint fuzz crash soak meta bench bench-peers cover cross exchange
 
 test:  ## vet and all tests, invariants checked
 	$(GO) vet ./...
@@ -38,6 +38,9 @@ meta:  ## one list of operations under many options; the seed is printed first
 
 bench:  ## benchmarks of BASE and of the working tree, ten runs each, compared
 	.ci/benchcmp $(BASE)
+
+bench-peers:  ## beside goleveldb, Pebble, Badger, bbolt, LevelDB, RocksDB; ARGS=--quick is shorter (docs/benchmarks.md)
+	cd bench/peers && $(GO) run . $(ARGS)
 
 cover:  ## coverage by package
 	$(GO) test -coverprofile=cover.out -coverpkg=./... ./...

@@ -424,7 +424,7 @@ func TestFlags(t *testing.T) {
 func TestExports(t *testing.T) {
 	c := tiny("fillrandom,readrandom,readseq,compact")
 	c.Histogram, c.Comparisons = true, true
-	c.Duration = 0.25 // long enough for a curve
+	c.Duration = 0.4 // long enough for a curve
 	rep, out := mustRun(t, c)
 	if !strings.Contains(out, "Comparisons: ") {
 		t.Error("no comparisons are told")
@@ -442,7 +442,7 @@ func TestExports(t *testing.T) {
 		t.Errorf("CSV: %v, %v", err, rows)
 	}
 	text := page.String()
-	for _, want := range []string{"<!DOCTYPE html>", "readrandom", "polyline", `class="bar"`, "write amplification over seconds", "</html>"} {
+	for _, want := range []string{"<!DOCTYPE html>", "readrandom", "polyline", `class="bar"`, "write amplification over seconds", "operations by latency", "</html>"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page has no %s", want)
 		}

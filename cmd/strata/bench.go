@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,8 @@ func newBenchCmd(env *tools.Env) *cobra.Command {
 		Long:  benchLong(),
 		Example: "  strata bench\n" +
 			"  strata bench --benchmarks=fillrandom,readrandom[X3-W1] --num=1000000 --histogram=1\n" +
-			"  strata bench --benchmarks=fillseq,ycsba,ycsbb --threads=4 --html=report.html",
+			"  strata bench --benchmarks=fillseq,ycsba,ycsbb --threads=4 --histogram=1 --html=report.html\n" +
+			"  strata bench --html=report.html",
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runBench(cmd, env, args)
@@ -34,8 +36,9 @@ func newBenchCmd(env *tools.Env) *cobra.Command {
 
 func benchLong() string {
 	var b strings.Builder
-	b.WriteString(`Without arguments: a short tour of a temporary database (load, read, scan, mix)
-in 15 to 25 seconds, as a table. The directory is removed at the end.
+	b.WriteString(`Without arguments, or with --html, --json and --csv alone: a short tour of a
+temporary database (load, read, scan, mix) in 15 to 25 seconds, as a table. The
+directory is removed at the end.
 
 With flags: LevelDB's db_bench, its names, flags and output, with RocksDB's
 fields behind the line. Flags are written -name=v or --name=v.
@@ -65,7 +68,7 @@ func benchFlags() (*flag.FlagSet, *bench.Config, *exports) {
 	x := new(exports)
 	fs.StringVar(&x.json, "json", "", "`file` for the results as JSON; - is standard output")
 	fs.StringVar(&x.csv, "csv", "", "`file` for the results as CSV")
-	fs.StringVar(&x.html, "html", "", "`file` for a report with plots, in one page")
+	fs.StringVar(&x.html, "html", "", "`file` for a report with plots, in one page; of latencies, too, with --histogram")
 	return fs, &c, x
 }
 
@@ -80,11 +83,19 @@ func runBench(cmd *cobra.Command, env *tools.Env, args []string) error {
 	case fs.NArg() > 0:
 		return &tools.UsageError{Text: fmt.Sprintf("%q is no flag; benchmarks are named with --benchmarks=", fs.Arg(0))}
 	}
-	rep, err := benchmarks(cmd.Context(), env, len(args) == 0, cfg)
+	rep, err := benchmarks(cmd.Context(), env, onlyExports(fs), cfg)
 	if rep == nil {
 		return err
 	}
 	return errors.Join(err, x.write(rep, env.Out))
+}
+
+// onlyExports reports whether no flag was given but those that name files for the
+// report.
+func onlyExports(fs *flag.FlagSet) bool {
+	only := true
+	fs.Visit(func(f *flag.Flag) { only = only && slices.Contains([]string{"html", "json", "csv"}, f.Name) })
+	return only
 }
 
 func benchmarks(ctx context.Context, env *tools.Env, quick bool, cfg *bench.Config) (*bench.Report, error) {
