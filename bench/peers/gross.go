@@ -12,9 +12,9 @@ const grossLimit = 0.4
 // grossFree are lines that say too little on a small database.
 var grossFree = map[string]bool{"open": true, "fillrandom max": true}
 
-// checkGross fails if a line is grossly slower than goleveldb's, or a run
-// failed.
-func checkGross(results []result) error {
+// grossOf returns the lines that are grossly slower than goleveldb's, and the
+// failures of runs.
+func grossOf(results []result) (slow []row, failed error) {
 	var errs []error
 	for _, r := range results {
 		if r.Error != "" {
@@ -23,8 +23,19 @@ func checkGross(results []result) error {
 	}
 	for _, r := range rows(results) {
 		if v := r.ratio("goleveldb"); v != 0 && v < grossLimit && !grossFree[r.line] {
-			errs = append(errs, fmt.Errorf("%s: %.2f times goleveldb's speed, at least %.1f is demanded", r.line, v, grossLimit))
+			slow = append(slow, r)
 		}
+	}
+	return slow, errors.Join(errs...)
+}
+
+// checkGross fails if a line is grossly slower than goleveldb's, or a run
+// failed.
+func checkGross(results []result) error {
+	slow, err := grossOf(results)
+	errs := []error{err}
+	for _, r := range slow {
+		errs = append(errs, fmt.Errorf("%s: %.2f times goleveldb's speed, at least %.1f is demanded", r.line, r.ratio("goleveldb"), grossLimit))
 	}
 	return errors.Join(errs...)
 }

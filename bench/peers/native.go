@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -53,6 +54,8 @@ func compile(ctx context.Context, dir, name string, files []string, libraries ..
 	return path, nil
 }
 
+var errNoEngine = errors.New("no engine is left to run")
+
 // buildNatives compiles the programs of the chosen engines that need one. An
 // engine that cannot be built is left out, with a note: its library is missing.
 func (c *config) buildNatives() error {
@@ -75,7 +78,7 @@ func (c *config) buildNatives() error {
 		return false
 	})
 	if len(c.engines) == 0 {
-		return fmt.Errorf("no engine is left to run")
+		return errNoEngine
 	}
 	return nil
 }

@@ -57,6 +57,7 @@ func metricsOf(r result) []metric {
 // A row is one line of the report: the median of each engine.
 type row struct {
 	line, unit string
+	workload   string
 	lower      bool
 	medians    map[string]float64
 }
@@ -69,7 +70,7 @@ func rows(results []result) []row {
 	for _, r := range results {
 		for _, m := range metricsOf(r) {
 			if !slices.ContainsFunc(out, func(o row) bool { return o.line == m.line }) {
-				out = append(out, row{m.line, m.unit, m.lower, make(map[string]float64)})
+				out = append(out, row{m.line, m.unit, r.Workload, m.lower, make(map[string]float64)})
 			}
 			values[cell{m.line, r.Engine}] = append(values[cell{m.line, r.Engine}], m.value)
 		}
