@@ -84,7 +84,10 @@ func (w *walk) record(off int64, rec []byte) error {
 	}
 	w.out.End = w.rd.Offset()
 	if n == 0 {
-		w.claim(seq)
+		// Without a signature it may be half of one, whose append failed.
+		if w.ours {
+			w.claim(seq)
+		}
 		return nil
 	}
 	if !w.used.add(seq, batch.LastSeqNum(rec)) {

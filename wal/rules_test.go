@@ -226,6 +226,9 @@ func TestWhereReplayEnds(t *testing.T) {
 		{"second crash, then marks", "S1 B1 B2 X B3 | S4 B4 | S2 B2 M3", "1 2 last=2 end=3:83 drop=2"},
 		{"unused beginnings", "S1 B1 | S2 | S2 | S2 B2", "1 2 last=2 end=4:64"},
 		{"prepared and not used", "S1 B1 Z90 | Z5000", "1 last=1 end=1:64"},
+		{"half a signature", "S1 B1 | M4", "1 last=1 end=2:19"},
+		{"half a signature, then a hole", "S1 B1 | M4 | S4 B4", "1 last=1 end=2:19 tear=2.log@19,64 drop=3"},
+		{"half a signature, nothing missing", "S1 B1 | M2 | S2 B2", "1 2 last=2 end=3:64"},
 		{"half superseded", "S1 B1x3 | S3", "corrupt 1.log@38"},
 		{"mark beyond the next beginning", "S1 B1 B2 M3 | S2 B2", "1 corrupt 1.log@90"},
 
