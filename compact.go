@@ -21,7 +21,7 @@ func (d *DB) treeLocked(v *version.Version) *compaction.Tree {
 		Version: v,
 		Cmp:     d.cmp,
 		Running: d.mu.background.running,
-		Busy: func(f *version.FileMeta) bool {
+		Damaged: func(f *version.FileMeta) bool {
 			_, bad := d.mu.background.quarantined[f.Num]
 			return bad
 		},
@@ -61,8 +61,8 @@ func (d *DB) pickPausedLocked() *compaction.Plan {
 	v := d.set.Current()
 	defer v.Unref()
 	t := d.treeLocked(v)
-	quarantined, from := t.Busy, d.mu.background.pausedFrom
-	t.Busy = func(f *version.FileMeta) bool { return f.Num < from || quarantined(f) }
+	from := d.mu.background.pausedFrom
+	t.Busy = func(f *version.FileMeta) bool { return f.Num < from }
 	return compaction.RelieveLevel0(t, pausedMergeTables, pausedMergeMemtables*uint64(d.opts.MemtableBytes))
 }
 
@@ -104,6 +104,9 @@ func (d *DB) compactJob(ctx context.Context, job int64, plan *compaction.Plan, v
 	switch {
 	case err == nil:
 		b.compactRetry = retryState{}
+		for _, f := range plan.Files() {
+			delete(b.quarantined, f.Num)
+		}
 	case cancelled(err):
 	case errors.Is(err, ErrCorruption):
 		// The tree goes on without these tables; what is wrong with them has

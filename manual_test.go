@@ -74,3 +74,26 @@ func TestCompactRangeCancelled(t *testing.T) {
 	require.NoError(t, db.CompactRange(context.Background(), nil, nil))
 	require.Empty(t, db.Metrics().Levels[0].Tables)
 }
+
+// A damaged table, which is never merged, is dropped when its turn comes: FIFO
+// would otherwise drop nothing any more, and grow for ever.
+func TestFIFODropsQuarantined(t *testing.T) {
+	db := openMem(t, &Options{Policy: FIFO(FIFOOptions{MaxBytes: 16 << 10}), Compression: NoCompression})
+	write := func(i int) {
+		require.NoError(t, db.Put(fmt.Append(nil, i), make([]byte, 4<<10), nil))
+		require.NoError(t, db.Flush())
+	}
+	write(0)
+	db.mu.Lock()
+	v := db.set.Current()
+	db.mu.background.quarantined[v.Files(0)[0].Num] = ErrCorruption
+	db.mu.Unlock()
+	v.Unref()
+	for i := range 8 {
+		write(i)
+	}
+	require.NoError(t, db.WaitIdle(context.Background()))
+	m := db.Metrics()
+	require.LessOrEqual(t, m.Levels[0].Bytes, uint64(16<<10))
+	require.Zero(t, m.Compaction.Quarantined)
+}

@@ -59,7 +59,7 @@ func NewManual(t *Tree, p Policy, lower, upper []byte) *Manual {
 
 // Next returns the next plan to run. Without one, done tells whether there will
 // be none, or whether a running compaction must end first. If none is running
-// then, Tree.Busy holds files of the range back for good.
+// then, Tree.Busy or Damaged holds files of the range back for good.
 func (m *Manual) Next(t *Tree) (p *Plan, done bool) { return m.policy.manual(t, m) }
 
 // overlaps reports whether f overlaps the range.

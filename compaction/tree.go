@@ -45,6 +45,10 @@ type Tree struct {
 	// Running are busy anyway.
 	Busy func(*version.FileMeta) bool
 
+	// Damaged reports files that cannot be read, so that they can only be dropped.
+	// Optional.
+	Damaged func(*version.FileMeta) bool
+
 	// Pointer returns the compaction pointer of a level: an encoded internal
 	// key, nil for none. Optional.
 	Pointer func(level int) []byte
@@ -63,8 +67,13 @@ type Tree struct {
 	busyFiles map[*version.FileMeta]bool // inputs of Running; made on first use
 }
 
-// busy reports whether f is taken.
+// busy reports whether f may not be merged or moved.
 func (t *Tree) busy(f *version.FileMeta) bool {
+	return t.taken(f) || t.Damaged != nil && t.Damaged(f)
+}
+
+// taken reports whether f may not even be dropped.
+func (t *Tree) taken(f *version.FileMeta) bool {
 	if t.busyFiles == nil {
 		t.busyFiles = make(map[*version.FileMeta]bool)
 		for _, p := range t.Running {
