@@ -52,7 +52,11 @@ func (x *inspectCommand) run(ctx context.Context, c *console, args []string) err
 	if err != nil {
 		return err
 	}
-	p := r.page(c.keyLabel)
+	label := c.keyLabel
+	if c.json && x.html == "" {
+		label = hex.EncodeToString // whole keys
+	}
+	p := r.page(label)
 	switch {
 	case x.html != "":
 		err = c.writePage(dir, x.html, p)
@@ -176,6 +180,7 @@ var inspectTemplate = template.Must(template.New("inspect").Funcs(template.FuncM
 		return formatBytes(n.(uint64))
 	},
 	"percent": percent,
+	"plural":  plural[int],
 }).Parse(inspectPage))
 
 // renderPage writes the page. Whatever is in keys and names stays text: it is

@@ -23,6 +23,10 @@ var images = flag.String("images", "", "a directory to write screenshots of insp
 // prints. Without one the test is skipped, or fails if STRATA_REQUIRE_BROWSER is 1.
 func browser(t *testing.T, args ...string) string {
 	t.Helper()
+	required := os.Getenv("STRATA_REQUIRE_BROWSER") == "1"
+	if testing.Short() && !required {
+		t.Skip("a browser takes seconds to start")
+	}
 	var name string
 	for _, try := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(try); err == nil {
@@ -31,7 +35,7 @@ func browser(t *testing.T, args ...string) string {
 		}
 	}
 	if name == "" {
-		if os.Getenv("STRATA_REQUIRE_BROWSER") == "1" {
+		if required {
 			t.Fatal("no Chromium in PATH")
 		}
 		t.Skip("no Chromium in PATH")

@@ -13,7 +13,8 @@ const (
 	largestShow = 12 // tables that are listed
 )
 
-// A treePage is everything that the page of inspect shows. Keys in it are text.
+// A treePage is everything that the page of inspect shows. Keys in it are short
+// text, or for --json hex.
 type treePage struct {
 	Dir      string       `json:"dir"`
 	Manifest string       `json:"manifest"`
@@ -272,7 +273,13 @@ func (r *treeReading) findings(p *treePage) {
 	} else if p.Tombs > manyTombs {
 		add("look", "%.0f %% of the entries are tombstones: scans step over them", 100*p.Tombs)
 	}
-	if len(p.Findings) == 0 {
+	switch {
+	case len(p.Findings) > 0:
+	case p.Tables == 0:
+		add("ok", "there are no tables yet: what was written is in the logs")
+	case p.Tombs < 0:
+		add("ok", "nothing stands out: level 0 is short")
+	default:
 		add("ok", "nothing stands out: level 0 is short, tombstones are few")
 	}
 	if r.unread > 0 {
