@@ -50,3 +50,18 @@ func TestCheckpointWithoutLinks(t *testing.T) {
 	require.NoError(t, hasAll(cp, "a"))
 	require.NoError(t, cp.Close())
 }
+// The target of a salvage may be written with a slash at its end.
+func TestSalvageTrailingSlash(t *testing.T) {
+	fs := vfs.NewMem()
+	db, err := Open("db", &Options{FS: fs})
+	require.NoError(t, err)
+	mustPut(t, db, "a", "1")
+	require.NoError(t, db.Close())
+	o := &Options{FS: fs, ErrorIfMissing: true}
+	_, err = Salvage("db", "out/", &RepairOptions{Options: o})
+	require.NoError(t, err)
+	db, err = Open("out", o)
+	require.NoError(t, err)
+	require.NoError(t, hasAll(db, "a"))
+	require.NoError(t, db.Close())
+}

@@ -17,6 +17,7 @@ import (
 // The new database is put together beside out and renamed when it is durable, so that
 // out is whole or absent. With DryRun nothing is written.
 func Salvage(dir, out string, o *RepairOptions) (*RepairReport, error) {
+	out = filepath.Clean(out) // its own name goes on below
 	r, err := newRepair(dir, o)
 	r.report.Out, r.fresh = out, true
 	if err == nil {
