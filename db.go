@@ -195,7 +195,8 @@ func (d *DB) begin() bool {
 	return true
 }
 
-// WaitIdle returns when no flush or compaction is running or due, or ctx ends.
+// WaitIdle returns when no flush or compaction is running or due, or ctx ends. If
+// one has failed and nothing runs until its next try, it returns why.
 func (d *DB) WaitIdle(ctx context.Context) error {
 	if !d.begin() {
 		return ErrClosed

@@ -88,7 +88,6 @@ func removeIfEmpty(fs vfs.FS, dir string) {
 func Upgrade(dir string, opts *Options) error {
 	o := opts.withDefaults()
 	o.ErrorIfMissing, o.ReadOnly, o.ErrorIfExists = true, false, false
-	compression := o.Compression
 	o.Compression = Snappy
 	o.Policy = Leveled(LeveledOptions{})
 	o.testing.disableAuto = true
@@ -96,7 +95,6 @@ func Upgrade(dir string, opts *Options) error {
 	if err != nil {
 		return err
 	}
-	_ = compression
 	if d.set.Upgraded() {
 		return d.Close()
 	}

@@ -4,7 +4,8 @@ import "time"
 
 // Events are functions called as things happen. Any of them may be nil. They are
 // called from the engine's goroutines, without locks held, so they may call the
-// DB, but what they block waits for them.
+// DB; but what they block waits for them, so they must not wait for it in turn:
+// Close waits for every job, Flush for the flush that has just begun.
 type Events struct {
 	// Recovered is called by Open after the log was replayed.
 	Recovered func(RecoveryInfo)

@@ -1,6 +1,8 @@
 package strata
 
 import (
+	"iter"
+
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/internal/tablecache"
 	"github.com/strata-db/strata/sstable"
@@ -14,6 +16,7 @@ type Reader interface {
 	Has(key []byte) (bool, error)
 	View(key []byte, fn func(value []byte) error) error
 	NewIterator(o *IterOptions) *Iterator
+	Range(o *IterOptions, errp *error) iter.Seq2[[]byte, []byte]
 }
 
 var (

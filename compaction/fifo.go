@@ -65,7 +65,8 @@ func (p *fifo) Pick(t *Tree) *Plan {
 func (p *fifo) mergeBytes() uint64 { return p.o.MaxBytes / 10 }
 
 // drop returns the plan that drops the oldest files of at least excess bytes
-// together, or as many as come before one that is taken. That a file is damaged is no reason to keep it, nor all that is newer.
+// together, or as many as come before one that is taken. That a file
+// is damaged is no reason to keep it, nor all that is newer.
 func (p *fifo) drop(t *Tree, excess uint64) *Plan {
 	plan := &Plan{Reason: ReasonFIFODrop, Drop: true}
 	taken := make(map[*version.FileMeta]int)
