@@ -238,7 +238,6 @@ func (d *DB) flushJob() {
 	if err != nil {
 		d.backgroundRetry("flush", err, wait)
 	} else {
-		d.counters.flushes.Add(1)
 		d.opts.Logger.Info("flushed", "job", job, "table", info.Table, "bytes", info.Bytes, "took", info.Duration)
 	}
 	emit(d.opts.Events.FlushEnd, info)
@@ -291,6 +290,7 @@ func (d *DB) installFlush(ms []*memEntry, res *compaction.Result) error {
 		m.flushed = res
 		return fmt.Errorf("record the flushed table: %w", err)
 	}
+	d.counters.flushes.Add(1) // before anybody sees that it has ended
 	for _, f := range res.Outputs {
 		d.counters.flushedBytes.Add(int64(f.Size))
 		emit(d.opts.Events.TableCreated, FileInfo{Name: f.Name(), Bytes: f.Size})

@@ -91,6 +91,12 @@ func (d *DB) compactJob(ctx context.Context, job int64, plan *compaction.Plan, v
 		info.Outputs = append(info.Outputs, f.Name())
 	}
 
+	// Counted before anybody sees that it has ended.
+	if err == nil {
+		d.counters.compactions[plan.Reason].Add(1)
+		d.counters.compactedRead.Add(int64(res.BytesRead))
+		d.counters.compactedWritten.Add(int64(res.BytesWritten))
+	}
 	var wait time.Duration
 	d.mu.Lock()
 	b := &d.mu.background
@@ -125,9 +131,6 @@ func (d *DB) compactJob(ctx context.Context, job int64, plan *compaction.Plan, v
 	if err != nil && !cancelled(err) {
 		d.backgroundRetry("compaction", err, wait)
 	} else if err == nil {
-		d.counters.compactions[plan.Reason].Add(1)
-		d.counters.compactedRead.Add(int64(res.BytesRead))
-		d.counters.compactedWritten.Add(int64(res.BytesWritten))
 		d.opts.Logger.Info("compacted", "job", job, "plan", info.Plan, "read", info.BytesRead, "written", info.BytesWritten, "took", info.Duration)
 	}
 	emit(d.opts.Events.CompactionEnd, info)

@@ -268,6 +268,24 @@ func TestWaitIdleStartsWhatAReadMadeDue(t *testing.T) {
 	})
 }
 
+// A job was counted a moment after those who waited for it went on.
+func TestMetricsCountWhatHasEnded(t *testing.T) {
+	db := openMem(t, &Options{MemtableBytes: 32 << 10, Policy: Tiered(TieredOptions{Runs: 2, MaxSpaceAmpPercent: 1})})
+	count := func() (n int64) {
+		for _, c := range db.Metrics().Compaction.Count {
+			n += c
+		}
+		return n
+	}
+	for i := range int64(500) {
+		mustPut(t, db, "a", fmt.Sprint(i))
+		require.NoError(t, db.Flush())
+		require.Equal(t, i+1, db.Metrics().Flush.Count)
+		require.NoError(t, db.WaitIdle(t.Context()))
+		require.GreaterOrEqual(t, count(), i)
+	}
+}
+
 // A second Close that ran beside the first returned at once, while the directory
 // was still locked.
 func TestEveryCloseWaitsForTheEnd(t *testing.T) {
