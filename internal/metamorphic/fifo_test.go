@@ -90,7 +90,7 @@ func TestFIFOKeepsASuffix(t *testing.T) {
 	fmt.Printf("fifo: STRATA_SEED=%d\n", seed)
 	n, rounds := 5000, uint64(1)
 	if os.Getenv("STRATA_LONG") != "" {
-		n, rounds = 30000, 20
+		n, rounds = 20000, 4
 	}
 	for i, f := range []strata.FIFOOptions{
 		{MaxBytes: 512 << 10}, {MaxBytes: 512 << 10, MergeFiles: 2}, {MaxBytes: 1 << 20, MergeFiles: 4},
