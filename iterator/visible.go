@@ -48,6 +48,7 @@ type Visible struct {
 
 	state      state
 	curK, curV []byte
+	curT       base.Trailer
 	kv         *KV    // the source's entry: the shown one forward, the one before it backward
 	key, val   []byte // reused buffers; key is the user key being left or collected
 	seek       []byte // reused: the key sought, which may alias a source's bytes
@@ -120,6 +121,10 @@ func (v *Visible) Key() []byte { return v.curK }
 
 // Value returns the current value, under the same terms as Key.
 func (v *Visible) Value() []byte { return v.curV }
+
+// Trailer returns sequence number and kind of the entry that is shown, 0 if there
+// is none.
+func (v *Visible) Trailer() base.Trailer { return v.curT }
 
 // Err returns the error that ended the last move, nil at a plain end.
 func (v *Visible) Err() error { return v.err }
@@ -227,7 +232,7 @@ func (v *Visible) start() bool {
 
 // end leaves the view without a current key.
 func (v *Visible) end(s state) bool {
-	v.state, v.kv, v.curK, v.curV = s, nil, nil, nil
+	v.state, v.kv, v.curK, v.curV, v.curT = s, nil, nil, nil, 0
 	return false
 }
 

@@ -36,7 +36,7 @@ func (v *Visible) forward(kv *KV, leaving bool) bool {
 				return v.fail(err)
 			}
 			if show {
-				v.state, v.kv, v.curK, v.curV = atForward, kv, ukey, kv.V
+				v.state, v.kv, v.curK, v.curV, v.curT = atForward, kv, ukey, kv.V, t
 				return true
 			}
 			v.stats.Tombstones++
@@ -120,6 +120,7 @@ func (v *Visible) collect(kv *KV) (before *KV, show bool, err error) {
 		}
 		if show {
 			v.val = append(v.val[:0], kv.V...)
+			v.curT = kv.K.Trailer
 		}
 		if n == stepsBeforeSeek {
 			kv = v.jumpLT()
@@ -207,6 +208,6 @@ func (v *Visible) here(kv *KV) bool {
 		v.skipped(kv.K.UserKey)
 		return false
 	}
-	v.state, v.kv, v.curK, v.curV = atForward, kv, kv.K.UserKey, kv.V
+	v.state, v.kv, v.curK, v.curV, v.curT = atForward, kv, kv.K.UserKey, kv.V, kv.K.Trailer
 	return true
 }

@@ -72,7 +72,7 @@ func checkLive(t *testing.T, dir string, keys int, last string) string {
 		t.Fatalf("scan: %s", errs)
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	_, value, _ := strings.Cut(lines[0], " ==> ")
+	_, value, _ := strings.Cut(lines[0], ",SET:")
 	if len(lines) != keys || strings.Count(out, value) != keys {
 		t.Fatalf("scan shows %d keys and the first value %d times, want %d\n%s", len(lines), strings.Count(out, value), keys, errs)
 	}

@@ -13,7 +13,7 @@ import (
 var readCommands = []*Command{
 	{
 		Name: "scan", Args: "DIR", Short: "print keys and values in order", least: 1, most: 1,
-		Long: "Prints one line a key, as key ==> value. Works beside a live writer and takes no lock.\n" +
+		Long: "Prints one line a key, as key#seq,SET:value. Works beside a live writer and takes no lock.\n" +
 			"With --json the lines can be given to load.",
 		Example: "strata scan /var/lib/app/db --prefix user: --limit 10\nstrata scan db --reverse --from hex:00 --keys",
 		make:    func() action { return new(scanCommand) },
@@ -72,7 +72,7 @@ var errStop = errors.New("stop")
 
 // run calls fn with every key, in order. Where a live writer has deleted a table
 // that was not yet open, it goes on behind the last key in a newer view.
-func (w *walk) run(ctx context.Context, c *console, fn func(key, value []byte) error) (walkStats, error) {
+func (w *walk) run(ctx context.Context, c *console, fn func(k base.InternalKey, value []byte) error) (walkStats, error) {
 	var st walkStats
 	var last []byte // the last key handed out
 	for {
@@ -89,7 +89,7 @@ func (w *walk) run(ctx context.Context, c *console, fn func(key, value []byte) e
 }
 
 // pass walks over one view.
-func (w *walk) pass(ctx context.Context, c *console, st *walkStats, last *[]byte, fn func(key, value []byte) error) error {
+func (w *walk) pass(ctx context.Context, c *console, st *walkStats, last *[]byte, fn func(k base.InternalKey, value []byte) error) error {
 	v, err := c.openView(ctx, viewOptions{dir: w.dir, order: w.order, span: &w.keys, pins: w.pins})
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (w *walk) pass(ctx context.Context, c *console, st *walkStats, last *[]byte
 	return err
 }
 
-func (w *walk) steps(ctx context.Context, c *console, it *iterator.Visible, s *span, v *view, st *walkStats, last *[]byte, fn func(key, value []byte) error) error {
+func (w *walk) steps(ctx context.Context, c *console, it *iterator.Visible, s *span, v *view, st *walkStats, last *[]byte, fn func(k base.InternalKey, value []byte) error) error {
 	move, ok := it.Next, it.First
 	if w.reverse {
 		move, ok = it.Prev, it.Last
@@ -144,7 +144,7 @@ func (w *walk) steps(ctx context.Context, c *console, it *iterator.Visible, s *s
 		st.Keys++
 		st.KeyBytes += int64(len(it.Key()))
 		st.ValueBytes += int64(len(it.Value()))
-		if err := fn(it.Key(), it.Value()); err != nil {
+		if err := fn(base.InternalKey{UserKey: it.Key(), Trailer: it.Trailer()}, it.Value()); err != nil {
 			return err
 		}
 	}
@@ -210,12 +210,12 @@ func (s *scanCommand) run(ctx context.Context, c *console, args []string) error 
 	}
 	w.reverse = s.reverse
 	n := int64(0)
-	st, err := w.run(ctx, c, func(key, value []byte) error {
+	st, err := w.run(ctx, c, func(k base.InternalKey, value []byte) error {
 		if n == s.limit {
 			return errStop
 		}
 		n++
-		return s.print(c, key, value)
+		return s.print(c, k, value)
 	})
 	if st.Restarts > 0 {
 		c.notef("note: tables were deleted during the scan; it went on in newer states of the database, %d times", st.Restarts)
@@ -223,18 +223,18 @@ func (s *scanCommand) run(ctx context.Context, c *console, args []string) error 
 	return err
 }
 
-func (s *scanCommand) print(c *console, key, value []byte) error {
+func (s *scanCommand) print(c *console, k base.InternalKey, value []byte) error {
 	switch {
 	case c.json && s.keys:
 		return c.emit(struct {
 			K hexBytes `json:"k"`
-		}{key})
+		}{k.UserKey})
 	case c.json:
-		return c.emit(keyValue{key, value})
+		return c.emit(keyValue{k.UserKey, value})
 	case s.keys:
-		c.printf("%s\n", c.key(key))
+		c.printf("%s\n", c.key(k.UserKey))
 	default:
-		c.printf("%s ==> %s\n", c.key(key), c.value(value))
+		c.printf("%s\n", c.entry(k, value))
 	}
 	return nil
 }
@@ -246,7 +246,7 @@ func (x *exportCommand) run(ctx context.Context, c *console, args []string) erro
 	if err != nil {
 		return err
 	}
-	st, err := w.run(ctx, c, func(key, value []byte) error { return c.emit(keyValue{key, value}) })
+	st, err := w.run(ctx, c, func(k base.InternalKey, value []byte) error { return c.emit(keyValue{k.UserKey, value}) })
 	if err == nil {
 		c.notef("%s, %s", plural(st.Keys, "key"), formatBytes(uint64(st.KeyBytes+st.ValueBytes)))
 	}
@@ -260,7 +260,7 @@ func (x *countCommand) run(ctx context.Context, c *console, args []string) error
 	if err != nil {
 		return err
 	}
-	st, err := w.run(ctx, c, func(_, _ []byte) error { return nil })
+	st, err := w.run(ctx, c, func(base.InternalKey, []byte) error { return nil })
 	if err != nil {
 		return err
 	}

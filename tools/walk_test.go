@@ -50,7 +50,8 @@ func TestScanOutlivesItsTables(t *testing.T) {
 			con := (&Env{}).console(outputFlags{})
 			var got []string
 			w := &walk{dir: dir, reverse: c.reverse, at: base.SeqNumMax, pins: c.pins}
-			st, err := w.run(context.Background(), con, func(k, _ []byte) error {
+			st, err := w.run(context.Background(), con, func(ik base.InternalKey, _ []byte) error {
+				k := ik.UserKey
 				if got = append(got, string(k)); len(got) == 10 {
 					fill(2)
 				}
