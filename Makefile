@@ -33,8 +33,9 @@ soak:  ## the same for an hour or so
 	STRATA_LONG=1 STRATA_CRASH_IMAGES=1000000 STRATA_STORMS=3000 STRATA_DAMAGES=500000 STRATA_KILL_ROUNDS=600 \
 		$(GO) test -count=1 -timeout 6h -v -run '$(CRASHES)' .
 
-meta:  ## one list of operations under many options; the seed is printed first
-	STRATA_LONG=1 $(GO) test -count=1 -timeout 60m -v ./internal/metamorphic
+meta:  ## one list of operations under many options (the seed is printed first), and long lives
+	STRATA_LONG=1 $(GO) test -count=1 -timeout 60m -p 1 -v ./internal/metamorphic
+	STRATA_LONG=1 $(GO) test -count=1 -timeout 60m -v -run 'Linearizable|CloseAtAnyMoment|BurstIsBounded' .
 
 bench:  ## benchmarks of BASE and of the working tree, ten runs each, compared
 	.ci/benchcmp $(BASE)

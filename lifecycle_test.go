@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -309,7 +310,10 @@ func TestEveryCloseWaitsForTheEnd(t *testing.T) {
 // is left when any Close has returned. What was acknowledged is there afterwards.
 func TestCloseAtAnyMoment(t *testing.T) {
 	rounds := 60
-	if testing.Short() {
+	switch {
+	case os.Getenv("STRATA_LONG") != "":
+		rounds = 1000
+	case testing.Short():
 		rounds = 15
 	}
 	for range rounds {

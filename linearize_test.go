@@ -90,7 +90,7 @@ func TestLinearizable(t *testing.T) {
 	rounds := 12
 	switch {
 	case os.Getenv("STRATA_LONG") != "":
-		rounds = 1000
+		rounds = 200
 	case testing.Short():
 		rounds = 4
 	}
