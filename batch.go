@@ -123,6 +123,16 @@ func (b *Batch) SetBytes(data []byte) error {
 	if err := batch.Validate(data); err != nil {
 		return err
 	}
+	r := batch.NewReader(data)
+	for {
+		_, key, value, ok, err := r.Next()
+		if err != nil || !ok {
+			break
+		}
+		if err := checkSizes(key, value); err != nil {
+			return err
+		}
+	}
 	*b = Batch{data: append(b.data[:0], data...), count: batch.Count(data)}
 	return nil
 }

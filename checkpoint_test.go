@@ -50,6 +50,7 @@ func TestCheckpointWithoutLinks(t *testing.T) {
 	require.NoError(t, hasAll(cp, "a"))
 	require.NoError(t, cp.Close())
 }
+
 // The target of a salvage may be written with a slash at its end.
 func TestSalvageTrailingSlash(t *testing.T) {
 	fs := vfs.NewMem()

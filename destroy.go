@@ -41,8 +41,9 @@ func destroy(fs vfs.FS, dir string) error {
 	if err != nil {
 		return err
 	}
-	// CURRENT goes first: what a crash leaves is then no database any more, and
-	// not a damaged one.
+	// The pointer goes first: what a crash leaves is then no database that opens
+	// with less in it. Manifests go last: as long as one is there, Destroy knows
+	// the directory for a database's.
 	var errs []error
 	remove := func(name string) {
 		if err := fs.Remove(filepath.Join(dir, name)); err != nil && !isNotExist(err) {
@@ -51,14 +52,23 @@ func destroy(fs vfs.FS, dir string) error {
 	}
 	remove(base.MarkerName)
 	remove(base.CurrentName)
+	errs = append(errs, fs.SyncDir(dir))
+	var manifests []string
 	for _, name := range names {
-		if t, _ := base.ParseFileName(name); t != base.FileUnknown && t != base.FileLock {
+		switch t, _ := base.ParseFileName(name); t {
+		case base.FileUnknown, base.FileLock:
+		case base.FileManifest, base.FileManifestUpgr:
+			manifests = append(manifests, name)
+		default:
 			remove(name)
 		}
 	}
+	for _, name := range manifests {
+		remove(name)
+	}
 	errs = append(errs, lock.Close())
 	remove(base.LockName)
-	if len(errs) == 1 && errs[0] == nil {
+	if errors.Join(errs...) == nil {
 		removeIfEmpty(fs, dir)
 	}
 	return errors.Join(errs...)
@@ -67,7 +77,7 @@ func destroy(fs vfs.FS, dir string) error {
 // isDatabase reports whether names are those of a database's directory.
 func isDatabase(names []string) bool {
 	for _, name := range names {
-		if name == base.CurrentName || name == base.MarkerName || strings.HasPrefix(name, "MANIFEST-") {
+		if name == base.CurrentName || name == base.MarkerName || strings.HasPrefix(name, "MANIFEST-") || strings.HasPrefix(name, "STRATA-") {
 			return true
 		}
 	}

@@ -143,7 +143,8 @@ type Options struct {
 	// Performance.
 
 	// MemtableBytes is the size at which a memtable is sealed and flushed.
-	// Default 64 MiB, 32 KiB to 2 GiB. Larger ones write less to disk but hold
+	// Default 64 MiB, 32 KiB to 2 GiB (256 MiB on 32-bit systems). Larger ones
+	// write less to disk but hold
 	// more memory (up to MaxMemtables of them) and make reopening after a crash
 	// slower, as that much log is replayed.
 	MemtableBytes int64
@@ -270,7 +271,7 @@ func (o *Options) validate() error {
 		field     string
 		v, lo, hi int64
 	}{
-		{"MemtableBytes", o.MemtableBytes, 32 << 10, 2 << 30},
+		{"MemtableBytes", o.MemtableBytes, 32 << 10, 2 << (30 - narrow)},
 		{"MaxMemtables", int64(o.MaxMemtables), 2, 64},
 		{"TableBytes", o.TableBytes, 32 << 10, 2 << 30},
 		{"CacheBytes", o.CacheBytes, -1, math.MaxInt64},
