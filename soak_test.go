@@ -52,6 +52,7 @@ type soak struct {
 	keys   int
 	db     *DB
 	before int           // goroutines
+	heap   [2]uint64     // used and live, before
 	slow   atomic.Int64  // nanoseconds that each write of a table takes longer
 	tables atomic.Int64  // table writes so far
 	reads  atomic.Int64  // answers
@@ -95,7 +96,9 @@ func newSoak(t *testing.T, long bool) *soak {
 		s.pause(time.Duration(s.slow.Load()))
 	}})
 	runtime.GC()
+	runtime.GC() // finds what finalizers let go
 	s.before = runtime.NumGoroutine()
+	s.heap[0], s.heap[1] = heapBytes()
 	s.open()
 	return s
 }
@@ -139,20 +142,22 @@ func (s *soak) run(length time.Duration) {
 			wg.Go(func() { s.read(ctx, rand.New(rand.NewPCG(uint64(third), uint64(100+r)))) })
 		}
 		tick := time.NewTicker(length / 300)
-		for i := 0; ctx.Err() == nil; i++ {
+		var err error
+		for i := 0; ctx.Err() == nil && err == nil; i++ {
 			s.slow.Store(int64([]time.Duration{200, 3000, 0, 0}[i/20%4] * time.Microsecond))
-			s.sample()
+			err = s.sample()
 			<-tick.C
 		}
 		tick.Stop()
 		cancel()
 		wg.Wait()
-		s.sample()
+		require.NoError(s.t, err)
+		require.NoError(s.t, s.sample())
 		s.reopen()
 	}
 	close(s.stop)
 	require.NoError(s.t, s.db.WaitIdle(context.Background()))
-	s.sample()
+	require.NoError(s.t, s.sample())
 }
 
 // write overwrites keys as fast as it is let.
@@ -196,8 +201,7 @@ func (s *soak) read(ctx context.Context, rnd *rand.Rand) {
 }
 
 // sample takes the figures of this moment and compares them with their bounds.
-func (s *soak) sample() {
-	s.t.Helper()
+func (s *soak) sample() error {
 	m := s.db.Metrics()
 	f := soakFigures{
 		memtables: m.Memtable.Count, memtableBytes: m.Memtable.MemoryBytes, level0: m.Levels[0].Tables,
@@ -206,6 +210,8 @@ func (s *soak) sample() {
 		pinned: m.PinnedBytes,
 	}
 	f.heap, f.live = heapBytes()
+	f.heap -= min(f.heap, s.heap[0])
+	f.live -= min(f.live, s.heap[1])
 	tables := 0
 	for _, l := range m.Levels {
 		f.tree += l.Bytes
@@ -235,11 +241,12 @@ func (s *soak) sample() {
 		{"tree", int64(f.tree), int64(3*data) + 64*o.MemtableBytes},
 	} {
 		if b.got > b.limit {
-			s.t.Fatalf("sample %d: %s is %d, at most %d is expected\n%s", s.samples, b.what, b.got, b.limit, m)
+			return fmt.Errorf("sample %d: %s is %d, at most %d is expected\n%s", s.samples, b.what, b.got, b.limit, m)
 		}
 	}
 	s.samples++
 	s.peak.raise(f)
+	return nil
 }
 
 func (p *soakFigures) raise(f soakFigures) {
