@@ -44,7 +44,7 @@ func (d *DB) Checkpoint(ctx context.Context, dir string) (err error) {
 	defer v.Unref()
 	c := checkpoint{db: d, version: v, last: base.SeqNum(d.commits.visible.Load()), tmp: dir + ".unfinished"}
 	if err := c.make(ctx, dir); err != nil {
-		return publicError(errors.Join(fmt.Errorf("checkpoint: %w", err), c.remove()))
+		return publicError(errors.Join(fmt.Errorf("checkpoint: %w", err), removeUnfinished(c.db.fs, c.tmp)))
 	}
 	return nil
 }
@@ -59,7 +59,7 @@ type checkpoint struct {
 
 func (c *checkpoint) make(ctx context.Context, dir string) error {
 	fs := c.db.fs
-	if err := c.remove(); err != nil {
+	if err := removeUnfinished(c.db.fs, c.tmp); err != nil {
 		return fmt.Errorf("remove what an earlier checkpoint left: %w", err)
 	}
 	if err := version.MakeDir(fs, c.tmp); err != nil {
@@ -96,10 +96,10 @@ func (c *checkpoint) make(ctx context.Context, dir string) error {
 	return fs.SyncDir(filepath.Dir(dir))
 }
 
-// remove takes away what is in tmp, and tmp: it is this package's own name.
-func (c *checkpoint) remove() error {
-	fs := c.db.fs
-	names, err := fs.List(c.tmp)
+// removeUnfinished takes away dir, a directory under one of this package's
+// temporary names, and the database files in it. A missing one is no error.
+func removeUnfinished(fs vfs.FS, dir string) error {
+	names, err := fs.List(dir)
 	if isNotExist(err) {
 		return nil
 	}
@@ -108,15 +108,15 @@ func (c *checkpoint) remove() error {
 	}
 	for _, name := range names {
 		if t, _ := base.ParseFileName(name); t == base.FileUnknown {
-			return fmt.Errorf("%s holds %s, which is no database's", c.tmp, name)
+			return fmt.Errorf("%s holds %s, which is no database's", dir, name)
 		}
 	}
 	for _, name := range names {
-		if err := fs.Remove(filepath.Join(c.tmp, name)); err != nil {
+		if err := fs.Remove(filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}
-	return fs.Remove(c.tmp)
+	return fs.Remove(dir)
 }
 
 // linkOrCopy gives the file at from a second name, or copies it where that cannot

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/version"
 )
 
@@ -45,11 +44,11 @@ func (r *repair) salvageTo(out string) (err error) {
 		return r.arrange()
 	}
 	r.dst = out + ".unfinished"
-	if err := r.removeUnfinished(); err != nil {
+	if err := removeUnfinished(r.fs, r.dst); err != nil {
 		return fmt.Errorf("remove what an earlier salvage left: %w", err)
 	}
 	if err := r.salvageInto(out); err != nil {
-		return errors.Join(err, r.cleanUp(), r.removeUnfinished())
+		return errors.Join(err, r.cleanUp(), removeUnfinished(r.fs, r.dst))
 	}
 	return nil
 }
@@ -92,27 +91,4 @@ func (r *repair) salvageInto(out string) error {
 		return err
 	}
 	return r.fs.SyncDir(filepath.Dir(out))
-}
-
-// removeUnfinished takes away the directory under the temporary name: it is this
-// package's own.
-func (r *repair) removeUnfinished() error {
-	names, err := r.fs.List(r.dst)
-	if isNotExist(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if t, _ := base.ParseFileName(name); t == base.FileUnknown {
-			return fmt.Errorf("%s holds %s, which is no database's", r.dst, name)
-		}
-	}
-	for _, name := range names {
-		if err := r.fs.Remove(filepath.Join(r.dst, name)); err != nil {
-			return err
-		}
-	}
-	return r.fs.Remove(r.dst)
 }
