@@ -26,7 +26,14 @@ type story struct {
 	oldest  base.FileNum // segment needed, as a manifest would name it
 	flushed int          // batches that are in segments before that one, or were
 	steps   []string
+
+	// lie breaks a rule of the log now and then; found is then how a failure
+	// ends the story.
+	lie func(*story)
 }
+
+// found is what a story panics with that was to fail.
+type found string
 
 func (s *story) note(format string, args ...any) {
 	s.steps = append(s.steps, fmt.Sprintf(format, args...))
@@ -41,6 +48,9 @@ func (s *story) next() base.SeqNum {
 
 // write does something at random.
 func (s *story) write() {
+	if s.lie != nil && s.rnd.IntN(20) == 0 {
+		s.lie(s)
+	}
 	switch p := s.rnd.IntN(100); {
 	case p < 80:
 		b := batch.AppendEmpty(nil, s.next())
@@ -152,6 +162,9 @@ func (s *story) keep(segs []wal.Segment, res wal.Result) {
 
 func (s *story) fatalf(format string, args ...any) {
 	s.t.Helper()
+	if s.lie != nil {
+		panic(found(fmt.Sprintf(format, args...)))
+	}
 	for _, step := range s.steps {
 		s.t.Log(step)
 	}
@@ -169,18 +182,70 @@ func TestCrashes(t *testing.T) {
 	}
 	for seed := range uint64(rounds) {
 		for _, mapped := range []bool{false, true} {
-			s := &story{t: t, rnd: rand.New(rand.NewPCG(seed, 11)), fs: vfs.NewCrash(vfs.CrashOptions{MappedAppends: mapped})}
-			s.note("seed %d, mapped %v", seed, mapped)
-			s.open(0)
-			for range 4 {
-				for range s.rnd.IntN(80) {
-					s.write()
-				}
-				s.crash()
-			}
-			must(t, s.l.Close())
+			s := newStory(t, seed, mapped)
+			s.tell()
 		}
 	}
+}
+
+func newStory(t *testing.T, seed uint64, mapped bool) *story {
+	s := &story{t: t, rnd: rand.New(rand.NewPCG(seed, 11)), fs: vfs.NewCrash(vfs.CrashOptions{MappedAppends: mapped})}
+	s.note("seed %d, mapped %v", seed, mapped)
+	return s
+}
+
+func (s *story) tell() {
+	s.open(0)
+	for range 4 {
+		for range s.rnd.IntN(80) {
+			s.write()
+		}
+		s.crash()
+	}
+	must(s.t, s.l.Close())
+}
+
+// The stories notice a log that breaks its rules: one that places marks while
+// appends go on, and one that gives the sequence numbers of a failed batch to the
+// next although its bytes are there.
+func TestStoriesFindBrokenRules(t *testing.T) {
+	for name, lie := range map[string]func(*story){
+		"a mark without a quiet log": func(s *story) { must(s.t, s.l.MarkNow()) },
+		"the sequence number of a failed batch again": func(s *story) {
+			b := batch.AppendEmpty(nil, s.next())
+			b = batch.AppendSet(b, []byte("failed"), nil)
+			batch.SetCount(b, 1)
+			must(s.t, s.l.Append(b)) // and the caller was told that it failed
+			s.l.Rewind(s.next())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(500) {
+				if what := tellLie(t, seed, lie); what != "" {
+					t.Logf("found in story %d: %.200s", seed, what)
+					return
+				}
+			}
+			t.Fatal("not found in 500 stories")
+		})
+	}
+}
+
+// tellLie tells one story with a lie in it and returns how it was found out.
+func tellLie(t *testing.T, seed uint64, lie func(*story)) (what string) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case found:
+			what = string(p)
+		default:
+			panic(p)
+		}
+	}()
+	s := newStory(t, seed, seed%2 == 1)
+	s.lie = lie
+	s.tell()
+	return ""
 }
 
 // What one bit, a cut or a hole in a synced log does is seen: an error, or all
