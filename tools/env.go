@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/strata-db/strata"
 	"github.com/strata-db/strata/internal/base"
@@ -37,6 +38,9 @@ type Env struct {
 	// Progress, if set, is called now and then during long work, by one goroutine
 	// at a time.
 	Progress func(Progress)
+
+	// Clock is what durations are taken with. Default: none are measured or shown.
+	Clock func() time.Time
 }
 
 // Progress says how far a command has come.

@@ -36,9 +36,10 @@ var readCommands = []*Command{
 		make:    func() action { return new(approxsizeCommand) },
 	},
 	{
-		Name: "export", Args: "DIR", Short: "print the whole content as JSON lines, for load", least: 1, most: 1,
-		Long:    `Each line is {"k":"hex","v":"hex"}.`,
-		Example: "strata export db > db.jsonl",
+		Name: "export", Args: "DIR", Short: "print the whole content as JSON lines or in a binary form, for load", least: 1, most: 1,
+		Long: `Each line is {"k":"hex","v":"hex"}. The binary form of --binary is less than half as large, and load
+notices when a byte of it is wrong or the end is missing.`,
+		Example: "strata export db > db.jsonl\nstrata export --binary db > db.strata",
 		make:    func() action { return new(exportCommand) },
 	},
 }
@@ -239,18 +240,50 @@ func (s *scanCommand) print(c *console, k base.InternalKey, value []byte) error 
 	return nil
 }
 
-type exportCommand struct{ walkFlags }
+type exportCommand struct {
+	walkFlags
+	binary bool
+}
+
+func (x *exportCommand) flags(fs *flag.FlagSet) {
+	x.walkFlags.flags(fs)
+	fs.BoolVar(&x.binary, "binary", false, "print a binary form with checksums instead of JSON lines")
+}
 
 func (x *exportCommand) run(ctx context.Context, c *console, args []string) error {
+	if x.binary && c.json {
+		return usagef("--binary and --json are two forms; say one")
+	}
 	w, err := x.walk(args[0])
 	if err != nil {
 		return err
 	}
-	st, err := w.run(ctx, c, func(k base.InternalKey, value []byte) error { return c.emit(keyValue{k.UserKey, value}) })
+	write := x.lines
+	if x.binary {
+		write = x.stream
+	}
+	st, err := write(ctx, c, w)
 	if err == nil {
 		c.notef("%s, %s", plural(st.Keys, "key"), formatBytes(uint64(st.KeyBytes+st.ValueBytes)))
 	}
 	return err
+}
+
+func (x *exportCommand) lines(ctx context.Context, c *console, w *walk) (walkStats, error) {
+	return w.run(ctx, c, func(k base.InternalKey, value []byte) error { return c.emit(keyValue{k.UserKey, value}) })
+}
+
+// stream prints the binary form. It has no end frame if anything went wrong.
+func (x *exportCommand) stream(ctx context.Context, c *console, w *walk) (walkStats, error) {
+	s, err := newStreamWriter(c.w)
+	if err != nil {
+		return walkStats{}, err
+	}
+	st, err := w.run(ctx, c, func(k base.InternalKey, value []byte) error { return s.add(k.UserKey, value) })
+	if err == nil {
+		err = s.finish()
+	}
+	return st, err
 }
 
 type countCommand struct{ walkFlags }

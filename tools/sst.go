@@ -16,8 +16,10 @@ import (
 var sstCommands = []*Command{
 	{
 		Name: "sst layout", Args: "FILE|DIR...", Short: "show where the blocks of tables lie", least: 1, most: -1,
-		Example: "strata sst layout db/000005.ldb",
-		make:    func() action { return &sstCommand{one: sstLayout} },
+		Long: "With --recompress: what the data blocks would take with each compression, and what that costs in time.\n" +
+			"A block that a compression makes smaller by no more than an eighth counts as it is, for so it is stored.",
+		Example: "strata sst layout db/000005.ldb\nstrata sst layout db --recompress",
+		make:    newSSTLayout,
 	},
 	{
 		Name: "sst properties", Args: "FILE|DIR...", Short: "print what tables say of themselves", least: 1, most: -1,
@@ -45,6 +47,7 @@ type sstCommand struct {
 	orderFlag
 	one  func(ctx context.Context, c *console, t *tableFile) error
 	more func(fs *flag.FlagSet)
+	end  func(c *console) error // after the last table, if set
 }
 
 func (s *sstCommand) flags(fs *flag.FlagSet) {
@@ -73,6 +76,11 @@ func (s *sstCommand) run(ctx context.Context, c *console, args []string) error {
 			if err != nil {
 				failed = err
 			}
+		}
+	}
+	if s.end != nil {
+		if err := s.end(c); err != nil {
+			return err
 		}
 	}
 	return failed

@@ -35,6 +35,7 @@ func (noUsage) Usage(string) (vfs.DiskUsage, error) { return vfs.DiskUsage{}, er
 //	cut FILE SIZE        cut a file
 //	rm FILE              remove a file
 //	in FILE              give a file to the next command as standard input
+//	out FILE             write the standard output of the next command to a file
 //	mask                 from here on print N for every number
 //
 // To accept a change: go test ./tools -run Transcripts -rewrite, and read the diff.
@@ -85,7 +86,7 @@ func firstDifference(got, want string) string {
 // replay runs the commands of a transcript and returns it with what they print.
 func replay(t *testing.T, text string) string {
 	var out strings.Builder
-	masked := false
+	masked, outFile := false, ""
 	env := corpusEnv()
 	env.FS = noUsage{vfs.OS}
 	for line := range strings.Lines(text) {
@@ -102,6 +103,10 @@ func replay(t *testing.T, text string) string {
 			masked = true
 			continue
 		}
+		if args[0] == "out" {
+			outFile = args[1]
+			continue
+		}
 		if prepare(t, &env, args) {
 			continue
 		}
@@ -109,6 +114,13 @@ func replay(t *testing.T, text string) string {
 		env.Out, env.Err = &stdout, &stderr
 		status := tools.Main(context.Background(), env, args)
 		env.In = nil
+		if outFile != "" {
+			if err := os.WriteFile(outFile, stdout.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			outFile = ""
+			stdout.Reset()
+		}
 		if masked {
 			mask(&stdout)
 			mask(&stderr)

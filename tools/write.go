@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,10 +28,11 @@ var writeCommands = []*Command{
 		make:    func() action { return new(deleteCommand) },
 	},
 	{
-		Name: "load", Args: "DIR", Short: "write the JSON lines of export or scan --json from standard input", least: 1, most: 1, Writes: true,
-		Long: "Lines are written in batches of about a megabyte, and are durable when it ends. An interrupt ends it\n" +
-			"between two batches and says how many lines were written.",
-		Example: "strata export old | strata load new --create",
+		Name: "load", Args: "DIR", Short: "write what export or scan --json printed, from standard input", least: 1, most: 1, Writes: true,
+		Long: "Reads JSON lines, and the binary form of export --binary, which it knows by its first bytes.\n" +
+			"Entries are written in batches of about a megabyte, and are durable when it ends. An interrupt ends it\n" +
+			"between two batches and says how many were written; so does damage.",
+		Example: "strata export old | strata load new --create\nstrata export --binary old | strata load --binary new --create",
 		make:    func() action { return new(loadCommand) },
 	},
 	{
@@ -151,34 +153,88 @@ func (*deleteCommand) run(_ context.Context, c *console, args []string) error {
 // loadBatchBytes is how much load writes at once.
 const loadBatchBytes = 1 << 20
 
-type loadCommand struct{ openFlags }
+type loadCommand struct {
+	openFlags
+	binary bool
+}
+
+func (l *loadCommand) flags(fs *flag.FlagSet) {
+	l.openFlags.flags(fs)
+	fs.BoolVar(&l.binary, "binary", false, "refuse all but a whole stream of export --binary, also an empty input")
+}
 
 func (l *loadCommand) run(ctx context.Context, c *console, args []string) error {
 	if c.In == nil {
 		return usagef("there is nothing to read from")
 	}
-	n := int64(0)
-	err := c.write(args[0], l.create, func(db *strata.DB) (err error) {
-		if n, err = load(ctx, c, db); err != nil {
+	in := bufio.NewReaderSize(c.In, 64<<10)
+	binary, err := isStream(in)
+	if err != nil {
+		return err
+	}
+	ld := &loader{c: c, noun: "line"}
+	from := ld.lines
+	if binary || l.binary {
+		ld.noun, from = "record", ld.stream
+	}
+	err = c.write(args[0], l.create, func(db *strata.DB) error {
+		ld.db = db
+		if err := from(ctx, in); err != nil {
 			return err
 		}
 		return db.Sync()
 	})
 	if err != nil {
-		return fmt.Errorf("after %s: %w", plural(n, "line"), err)
+		return fmt.Errorf("after %s: %w", plural(ld.written, ld.noun), err)
 	}
 	if c.json {
-		return c.emit(map[string]int64{"lines": n})
+		return c.emit(map[string]int64{ld.noun + "s": ld.written})
 	}
-	c.notef("%s written", plural(n, "line"))
+	c.notef("%s written", plural(ld.written, ld.noun))
 	return nil
 }
 
-// load writes what In holds and returns how many lines of it are written.
-func load(ctx context.Context, c *console, db *strata.DB) (written int64, err error) {
-	d := json.NewDecoder(c.In)
+// A loader writes entries in batches.
+type loader struct {
+	c       *console
+	db      *strata.DB
+	b       strata.Batch
+	noun    string // what an entry is called
+	pending int64  // entries given to b, and perhaps refused by it
+	written int64  // entries that are in the database
+}
+
+// put takes an entry, and now and then writes what it has.
+func (l *loader) put(ctx context.Context, key, value []byte) error {
+	l.b.Put(key, value)
+	l.pending++
+	if len(l.b.Bytes()) < loadBatchBytes {
+		return nil
+	}
+	if err := l.flush(); err != nil {
+		return err
+	}
+	l.c.progress(l.noun+"s", l.written, 0)
+	return context.Cause(ctx)
+}
+
+func (l *loader) flush() error {
+	if l.pending == 0 {
+		return nil
+	}
+	if err := l.db.Write(&l.b, strata.NoSync); err != nil {
+		return err
+	}
+	l.written += l.pending
+	l.pending = 0
+	l.b.Reset()
+	return nil
+}
+
+// lines loads JSON lines.
+func (l *loader) lines(ctx context.Context, in io.Reader) error {
+	d := json.NewDecoder(in)
 	d.DisallowUnknownFields()
-	var b strata.Batch
 	for {
 		var kv struct {
 			K *hexBytes `json:"k"`
@@ -186,36 +242,28 @@ func load(ctx context.Context, c *console, db *strata.DB) (written int64, err er
 		}
 		switch err := d.Decode(&kv); {
 		case err == io.EOF:
-			return flushLoad(db, &b, written)
+			return l.flush()
 		case err != nil:
-			return written, fmt.Errorf("line %d: %w", written+int64(b.Len())+1, err)
+			return fmt.Errorf("line %d: %w", l.written+l.pending+1, err)
 		case kv.K == nil || kv.V == nil:
-			return written, fmt.Errorf(`line %d: want {"k":"hex","v":"hex"}`, written+int64(b.Len())+1)
+			return fmt.Errorf(`line %d: want {"k":"hex","v":"hex"}`, l.written+l.pending+1)
 		}
-		b.Put(*kv.K, *kv.V)
-		if len(b.Bytes()) < loadBatchBytes {
-			continue
+		if err := l.put(ctx, *kv.K, *kv.V); err != nil {
+			return err
 		}
-		if written, err = flushLoad(db, &b, written); err == nil {
-			err = context.Cause(ctx)
-		}
-		if err != nil {
-			return written, err
-		}
-		c.progress("lines", written, 0)
 	}
 }
 
-func flushLoad(db *strata.DB, b *strata.Batch, written int64) (int64, error) {
-	if b.Len() == 0 {
-		return written, nil
+// stream loads the binary form.
+func (l *loader) stream(ctx context.Context, in io.Reader) error {
+	s, err := newStreamReader(in)
+	for err == nil {
+		err = s.next(func(key, value []byte) error { return l.put(ctx, key, value) })
 	}
-	if err := db.Write(b, strata.NoSync); err != nil {
-		return written, err
+	if err == io.EOF {
+		err = l.flush()
 	}
-	written += int64(b.Len())
-	b.Reset()
-	return written, nil
+	return err
 }
 
 type compactCommand struct{ from, to string }
