@@ -11,7 +11,7 @@ import (
 // newEnv returns the environment of the commands: standard streams, colour and
 // progress where a person is watching.
 func newEnv() *tools.Env {
-	env := &tools.Env{Out: os.Stdout, Err: os.Stderr, In: os.Stdin, Color: wantColor(os.Stdout)}
+	env := &tools.Env{Out: os.Stdout, Err: os.Stderr, In: os.Stdin, Color: wantColor(os.Stdout), Clock: time.Now}
 	if isTerminal(os.Stderr) {
 		m := &meter{next: time.Now().Add(meterDelay)}
 		env.Progress = m.progress
