@@ -1,6 +1,7 @@
 package strata
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -74,7 +75,7 @@ func (r *repair) version(from int) *version.Version {
 func (r *repair) numberLevel0() bool {
 	files := r.tree[0]
 	age := func(t *repairTable) base.FileNum { return t.stated.Num }
-	slices.SortFunc(files, func(a, b *repairTable) int { return compareNums(age(a), age(b)) })
+	slices.SortFunc(files, func(a, b *repairTable) int { return cmp.Compare(age(a), age(b)) })
 	used := make(map[base.FileNum]bool)
 	for _, f := range r.survey.list.Files {
 		used[f.Num] = true
@@ -97,16 +98,6 @@ func (r *repair) numberLevel0() bool {
 	return true
 }
 
-func compareNums(a, b base.FileNum) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
 func (t *repairTable) setNum(num base.FileNum) {
 	t.num = num
 	m := t.meta
@@ -117,7 +108,7 @@ func (t *repairTable) setNum(num base.FileNum) {
 // newest entry of every key.
 func (r *repair) level0InOrder() bool {
 	files := slices.Clone(r.tree[0])
-	slices.SortFunc(files, func(a, b *repairTable) int { return compareNums(a.num, b.num) })
+	slices.SortFunc(files, func(a, b *repairTable) int { return cmp.Compare(a.num, b.num) })
 	for i, newer := range files {
 		for _, older := range files[:i] {
 			if older.seqs.Largest >= newer.seqs.Smallest && r.overlap(older, newer) {

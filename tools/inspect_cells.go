@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/strata-db/strata/internal/base"
@@ -54,7 +55,7 @@ func (d *cellDrawer) level(level int, files map[base.FileNum]*version.FileMeta) 
 	for _, f := range files {
 		sorted = append(sorted, f)
 	}
-	slices.SortFunc(sorted, func(a, b *version.FileMeta) int { return compareNums(b.Num, a.Num) })
+	slices.SortFunc(sorted, func(a, b *version.FileMeta) int { return cmp.Compare(b.Num, a.Num) })
 	groups := byAge(sorted)
 	if level > 0 {
 		groups = d.byColumn(sorted)
@@ -64,16 +65,6 @@ func (d *cellDrawer) level(level int, files map[base.FileNum]*version.FileMeta) 
 		ids[i] = d.cell(level, g)
 	}
 	return ids
-}
-
-func compareNums(a, b base.FileNum) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // byAge groups tables, newest first.
