@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/internal/cache"
@@ -374,13 +375,13 @@ func TestPipelineStops(t *testing.T) {
 }
 
 // noMoreGoroutines waits for goroutines that have said their last word to be gone.
+// The bound is in time, not in tries: on a busy machine the thread that is to run
+// the last lines of a goroutine may itself be waiting for a processor.
 func noMoreGoroutines(t *testing.T, before int) {
 	t.Helper()
-	for range 10_000 {
-		if runtime.NumGoroutine() <= before {
-			return
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines before, %d after", before, runtime.NumGoroutine())
 		}
-		runtime.Gosched()
 	}
-	t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
 }
