@@ -1,13 +1,11 @@
 package sstable
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"sync"
 
 	"github.com/strata-db/strata/internal/base"
-	"github.com/strata-db/strata/internal/checksum"
 	"github.com/strata-db/strata/sstable/block"
 )
 
@@ -78,8 +76,8 @@ type Meta struct {
 // A Writer makes one table: Add every entry in order, then Finish. One goroutine.
 //
 // A full block waits until the next key is known, as its separator depends on it;
-// then emit does everything that remains to be done for the block: compress,
-// checksum, index, filter.
+// then emit sends it on its way: compressed and checksummed in a group of its
+// neighbours (encode.go), then appended, indexed and filtered in collect.
 type Writer struct {
 	w io.Writer
 	o WriterOptions
@@ -90,7 +88,14 @@ type Writer struct {
 
 	out     []byte // bytes not yet given to w
 	flushed uint64 // bytes given to w
-	scratch []byte
+	scratch []byte // the last separator
+	handle  []byte // reused
+
+	filling, encoding *group // encode.go
+	groupBytes        int    // at which filling is full
+	pending           int    // bytes of blocks in encoding, 0 if it was collected
+	elsewhere         bool   // encoding is being encoded on another goroutine
+	rawBytes          uint64 // of blocks that have been collected
 
 	last     base.Trailer // of the last key; its user key is in data.LastKey
 	hashes   hashList     // of distinct user keys
@@ -105,6 +110,8 @@ type Writer struct {
 // table's first byte, in large pieces.
 func NewWriter(w io.Writer, o WriterOptions) *Writer {
 	t := &Writer{w: w, o: o.withDefaults(), out: *outPool.Get().(*[]byte)}
+	t.filling, t.encoding = groupPool.Get().(*group), groupPool.Get().(*group)
+	t.groupBytes = firstGroup
 	t.data.Init(t.o.RestartInterval)
 	t.index.Init(1)
 	if t.o.LevelDBFilter && t.o.FilterBitsPerKey > 0 {
@@ -171,32 +178,42 @@ func (w *Writer) count(k base.InternalKey, value []byte, fresh bool) {
 	}
 }
 
-// emit writes the data block and its index entry, and begins the next block.
+// emit sends the data block to the file, and begins the next block.
 func (w *Writer) emit(separator []byte) {
-	offset := w.offset()
-	h := w.writeBlock(w.data.Finish(), w.o.Compression)
-	if w.ldb != nil {
-		w.ldb.addBlock(offset, w.ldbBlock)
-		w.ldbBlock = w.ldbBlock[:0]
+	w.scratch = separator
+	content := w.data.Finish()
+	if len(content) > maxGrouped {
+		w.drain()
+		w.indexBlock(separator, w.writeBlock(content, w.o.Compression), w.ldbBlock)
+		w.rawBytes += uint64(len(content))
+	} else {
+		w.filling.add(content, separator, w.ldbBlock)
+		if len(w.filling.raw) >= w.groupBytes {
+			w.handOver()
+		}
 	}
-	n := len(separator)
-	b := appendHandle(separator, h)
-	w.index.AddPlain(b[:n], b[n:])
-	w.scratch = b
+	w.ldbBlock = w.ldbBlock[:0]
 	w.meta.DataBlocks++
 	w.data.Reset()
 	w.full = false
 }
 
+// indexBlock enters a data block into the index and LevelDB's filter. hashes are
+// those of its keys. Blocks come in order.
+func (w *Writer) indexBlock(separator []byte, h Handle, hashes []uint32) {
+	if w.ldb != nil {
+		w.ldb.addBlock(h.Offset, hashes)
+	}
+	w.handle = appendHandle(w.handle[:0], h)
+	w.index.AddPlain(separator, w.handle)
+}
+
 // writeBlock appends a block with its trailer to the file.
 func (w *Writer) writeBlock(content []byte, c Compression) Handle {
-	n := len(w.out)
 	h := Handle{Offset: w.offset()}
-	var used Compression
-	w.out, used = appendCompressed(w.out, content, c)
-	h.Size = uint64(len(w.out) - n)
-	w.out = append(w.out, byte(used))
-	w.out = binary.LittleEndian.AppendUint32(w.out, checksum.Mask(checksum.New(w.out[n:])))
+	n := len(w.out)
+	w.out = appendBlock(w.out, content, c)
+	h.Size = uint64(len(w.out) - n - trailerLen)
 	if len(w.out) >= writeBytes {
 		w.flush()
 	}
@@ -235,7 +252,7 @@ func (w *Writer) EstimatedSize() uint64 {
 	if w.ldb != nil {
 		filter *= 2
 	}
-	return w.offset() + uint64(w.data.Size()) + uint64(w.index.Size()) + filter + footerLen
+	return w.offset() + w.inGroups() + uint64(w.data.Size()) + uint64(w.index.Size()) + filter + footerLen
 }
 
 // Len returns the number of entries added.
@@ -252,6 +269,7 @@ func (w *Writer) Finish() (Meta, error) {
 	} else {
 		w.meta.Largest = w.lastKey().Clone()
 		w.emit(w.o.Cmp.AppendSuccessor(w.scratch[:0], w.meta.Largest))
+		w.drain()
 	}
 	w.meta.DataBytes = w.offset()
 	var f footer
@@ -271,6 +289,7 @@ func (w *Writer) Finish() (Meta, error) {
 // release gives large buffers to the next Writer.
 func (w *Writer) release() {
 	w.hashes.release()
+	w.releaseGroups()
 	if cap(w.out) <= keepBytes {
 		out := w.out[:0]
 		outPool.Put(&out)
