@@ -4,10 +4,6 @@ package memtable
 
 import "golang.org/x/sys/unix"
 
-// smallEnd is what stays in ordinary pages at either end of an arena: a table
-// with few entries touches both ends and should not pay for two huge pages.
-const smallEnd = 1 << 20
-
 // adviseHuge asks for huge pages in all but the ends of a large arena. A table
 // that fills up touches memory at random, and TLB misses are a good part of its
 // cost. Advice only: failure changes nothing.
@@ -20,3 +16,7 @@ func adviseHuge(mem []byte) {
 // forget gives the pages of a mapped arena back to the system. The range stays
 // mapped and reads as zeros.
 func forget(mem []byte) { _ = unix.Madvise(mem, unix.MADV_DONTNEED) }
+
+// populate makes mem resident, without changing what is in it. Only advice:
+// systems before Linux 5.14 do not know it.
+func populate(mem []byte) { _ = unix.Madvise(mem, unix.MADV_POPULATE_WRITE) }

@@ -20,6 +20,7 @@ type Table struct {
 
 	// What is booked. Guarded by whatever serialises Reserve.
 	entries, kvBytes int64
+	ahead            ahead
 	outgrown         []*arena // replaced while nothing was in them; readers may look at them still
 
 	tombstones atomic.Int64
@@ -56,6 +57,9 @@ func (t *Table) Reserve(entries int, bytes int64) bool {
 	case worst > int64(len(tr.mem.mem)) || tr.bytes()+bytes > t.limit:
 		return false
 	}
+	if t.entries > 0 {
+		t.ahead.reach(tr.mem, tr.entryEnd(), tr.nodeStart())
+	}
 	t.entries, t.kvBytes = n, kv
 	return true
 }
@@ -83,6 +87,7 @@ func (t *Table) provide(need int64) bool {
 	if old != nil {
 		t.outgrown = append(t.outgrown, old.mem)
 	}
+	t.ahead = newAhead(mem)
 	t.tree.Store(newTree(mem, t.cmp))
 	return true
 }
@@ -165,6 +170,7 @@ func (t *Table) Unref() {
 		idle.put(a, 0, int64(len(a.mem))-leafBytes)
 	}
 	if tr := t.tree.Load(); tr != nil {
+		tr.mem.touched = max(tr.mem.touched, t.ahead.asked(tr.mem))
 		idle.put(tr.mem, tr.entryEnd(), tr.nodeStart())
 	}
 }
