@@ -2,6 +2,7 @@ package block
 
 import (
 	"encoding/binary"
+	"slices"
 	"sort"
 
 	"github.com/strata-db/strata/internal/base"
@@ -14,19 +15,20 @@ import (
 const backlogKeyBytes = 64 << 10
 
 // A backlog holds entries of one restart interval, decoded front to back, so
-// that walking backwards over them costs no more than forwards. While it is in
-// use, Iter.off is that of entry n-1, the current one.
+// that walking backwards over them costs little more than forwards. While it is
+// in use, Iter.off is that of entry n-1, the current one.
 type backlog struct {
 	n       int // entries from the first to the current one; 0 = not in use
+	restart int // the interval's number, even when not in use: the next is likely the one before
 	entries []backEntry
 	keys    []byte
 }
 
-// backEntry is an entry of a backlog: where it is in the block, and its key in
-// backlog.keys.
+// backEntry is an entry of a backlog: where it is in the block, which has less
+// than 4 GiB, and its key in backlog.keys.
 type backEntry struct {
-	off, value, end int
-	key, keyEnd     int
+	off, value, end uint32
+	key, keyEnd     uint32
 	trailer         base.Trailer
 }
 
@@ -56,49 +58,79 @@ func (i *Iter) Prev() *iterator.KV {
 	return i.fromBacklog()
 }
 
+// restartBefore returns the last restart before end, which is not 0.
+func (i *Iter) restartBefore(end int) int {
+	at := func(j int) int { return restartAt(i.block, len(i.data), j) }
+	if j := i.back.restart - 1; j >= 0 && j+1 < i.restarts && at(j) < end && end <= at(j+1) {
+		return j
+	}
+	if j := i.restarts - 1; at(j) < end {
+		return j
+	}
+	return sort.Search(i.restarts, func(j int) bool { return at(j) >= end }) - 1
+}
+
+// shortKey is up to how many bytes it is quicker to copy by words than to call
+// for.
+const shortKey = 64
+
 // fillBacklog decodes the entries that end at end, back to the last restart
 // before it.
 func (i *Iter) fillBacklog(end int) bool {
-	j := sort.Search(i.restarts, func(j int) bool { return restartAt(i.block, len(i.data), j) >= end }) - 1
 	b := &i.back
-	b.entries, b.keys = b.entries[:0], b.keys[:0]
-	last := 0 // where the last key begins in b.keys
-	for off := restartAt(i.block, len(i.data), j); off != end; {
-		e, ok := decode(i.data[:end], off)
-		have := len(b.keys) - last
+	b.restart = i.restartBefore(end)
+	entries, keys, data := b.entries[:0], b.keys[:0], i.data[:end]
+	last, have := 0, 0 // where the last key begins in keys, and its length
+	for off := restartAt(i.block, len(i.data), b.restart); off != end; {
+		e, ok := decode(data, off)
 		size := e.shared + e.keyEnd - e.key
 		if !ok || e.shared > have || size < base.TrailerLen {
-			i.err = i.where.corrupt("malformed entry at byte %d", off)
-			i.toEnd()
-			return false
+			return i.backlogDamage("malformed entry at byte %d", off)
 		}
-		if len(b.keys)+size > backlogKeyBytes && len(b.entries) > 0 {
-			b.entries = b.entries[:0]
-			b.keys = b.keys[:copy(b.keys, b.keys[last:])]
+		if len(keys)+size > backlogKeyBytes && len(entries) > 0 {
+			entries = entries[:0]
+			keys = keys[:copy(keys, keys[last:])]
 			last = 0
 		}
-		at := len(b.keys)
-		b.keys = append(b.keys, b.keys[last:last+e.shared]...)
-		b.keys = append(b.keys, i.data[e.key:e.keyEnd]...)
-		keyEnd := len(b.keys) - base.TrailerLen
-		t := base.Trailer(binary.LittleEndian.Uint64(b.keys[keyEnd:]))
-		if !t.Kind().Known() {
-			i.err = i.where.corrupt("the key at byte %d has unknown kind %d", off, byte(t.Kind()))
-			i.toEnd()
-			return false
+		at := len(keys)
+		keys = slices.Grow(keys, size+8)
+		if e.shared <= shortKey {
+			room := keys[:at+e.shared+8] // what is copied too much is behind the shared bytes
+			for k := 0; k < e.shared; k += 8 {
+				binary.LittleEndian.PutUint64(room[at+k:], binary.LittleEndian.Uint64(room[last+k:]))
+			}
+			keys = keys[:at+e.shared]
+		} else {
+			keys = append(keys, keys[last:last+e.shared]...)
 		}
-		b.entries = append(b.entries, backEntry{off: off, value: e.keyEnd, end: e.end, key: at, keyEnd: keyEnd, trailer: t})
-		last = at
+		keys = append(keys, data[e.key:e.keyEnd]...)
+		keyEnd := len(keys) - base.TrailerLen
+		t := base.Trailer(binary.LittleEndian.Uint64(keys[keyEnd:]))
+		if !t.Kind().Known() {
+			return i.backlogDamage("the key at byte %d has unknown kind %d", off, byte(t.Kind()))
+		}
+		entries = append(entries, backEntry{
+			off: uint32(off), value: uint32(e.keyEnd), end: uint32(e.end),
+			key: uint32(at), keyEnd: uint32(keyEnd), trailer: t,
+		})
+		last, have = at, size
 		off = e.end
 	}
-	b.n = len(b.entries)
+	b.entries, b.keys, b.n = entries, keys, len(entries)
 	return true
+}
+
+// backlogDamage stops i at damage.
+func (i *Iter) backlogDamage(format string, args ...any) bool {
+	i.err = i.where.corrupt(format, args...)
+	i.toEnd()
+	return false
 }
 
 // fromBacklog makes entry n-1 of the backlog the current one.
 func (i *Iter) fromBacklog() *iterator.KV {
 	e := &i.back.entries[i.back.n-1]
-	i.off, i.next = e.off, e.end
+	i.off, i.next = int(e.off), int(e.end)
 	i.kv.K.UserKey = i.back.keys[e.key:e.keyEnd:e.keyEnd]
 	i.kv.K.Trailer = e.trailer
 	i.kv.V = i.data[e.value:e.end:e.end]
