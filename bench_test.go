@@ -135,6 +135,21 @@ func BenchmarkSeek(b *testing.B) {
 	}
 }
 
+// BenchmarkSeekNew makes an iterator for each seek, as most programs do.
+func BenchmarkSeekNew(b *testing.B) {
+	db := loadedDB(b)
+	key := make([]byte, 16)
+	r := rand.New(rand.NewPCG(1, 2))
+	b.ReportAllocs()
+	for b.Loop() {
+		it := db.NewIterator(nil)
+		if !it.SeekGE(benchKey(key, r.IntN(benchKeys))) {
+			b.Fatal(it.Err())
+		}
+		it.Close()
+	}
+}
+
 // BenchmarkGetUncached reads from a database seven times the size of its cache,
 // and reports what keeping blocks in ordinary memory costs: the collector's share
 // of the processors, and the heap beside the cache's capacity.

@@ -37,7 +37,7 @@ func TestConformance(t *testing.T) {
 	itertest.Run(t, want, base.Bytewise, func() iterator.Iterator {
 		p := db.pin()
 		rs := p.hold()
-		return &holding{db.newInternalIterator(rs, &IterOptions{}), rs}
+		return &holding{db.newInternalIterator(new(iterParts), rs, &IterOptions{}), rs}
 	})
 	for _, s := range snaps {
 		require.NoError(t, s.Close())

@@ -208,7 +208,7 @@ func (s *story) survivors(db *DB) (list []*storyBatch, last base.SeqNum, err err
 	p := db.pin()
 	rs := p.hold()
 	defer rs.unref()
-	it := db.newInternalIterator(rs, &IterOptions{})
+	it := db.newInternalIterator(new(iterParts), rs, &IterOptions{})
 	defer it.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()

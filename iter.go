@@ -53,7 +53,7 @@ func PrefixRange(prefix []byte) *IterOptions {
 type Iterator struct {
 	db    *DB
 	state *readState
-	vis   *iterator.Visible
+	parts *iterParts
 	err   error
 	fresh bool // not positioned yet
 	valid bool
@@ -78,13 +78,14 @@ func (d *DB) newIterator(p pinned, o *IterOptions, at base.SeqNum) *Iterator {
 	if o == nil {
 		o = &IterOptions{}
 	}
-	it := &Iterator{db: d, state: rs, fresh: true, made: time.Now()}
+	parts := iterPartsPool.Get().(*iterParts)
+	it := &Iterator{db: d, state: rs, parts: parts, fresh: true, made: time.Now()}
 	if d.opts.Debug {
 		it.stack = debug.Stack()
 	}
-	it.vis = iterator.NewVisible(d.cmp, d.newInternalIterator(rs, o), at, clone(o.LowerBound), clone(o.UpperBound))
+	parts.vis.Init(d.cmp, d.newInternalIterator(parts, rs, o), at, clone(o.LowerBound), clone(o.UpperBound))
 	if d.cmp.EqualIsIdentical && onlyDistinct(rs) {
-		it.vis.AssumeDistinct()
+		parts.vis.AssumeDistinct()
 	}
 	d.iterators.add(it)
 	d.counters.iterators.Add(1)
@@ -99,12 +100,34 @@ func clone(b []byte) []byte {
 	return append([]byte{}, b...)
 }
 
-// newInternalIterator merges everything rs holds, newest source first.
-func (d *DB) newInternalIterator(rs *readState, o *IterOptions) iterator.Iterator {
-	var its []iterator.Iterator
+// iterParts are what an Iterator is made of. They are used again after Close; the
+// Iterator, which its owner may still hold, is not.
+type iterParts struct {
+	vis     iterator.Visible
+	sources []iterator.Iterator
+	levels  [version.NumLevels]levelRun
+}
+
+var iterPartsPool = sync.Pool{New: func() any { return new(iterParts) }}
+
+func (p *iterParts) close() {
+	p.vis.Close() //nolint:errcheck // told by Iterator.Err
+	clear(p.sources)
+	p.sources = p.sources[:0]
+	for i := range p.levels {
+		if p.levels[i].version != nil {
+			p.levels[i] = levelRun{}
+		}
+	}
+	iterPartsPool.Put(p)
+}
+
+// newInternalIterator merges everything rs holds, newest source first. p is
+// empty, and not needed any more when the iterator is closed.
+func (d *DB) newInternalIterator(p *iterParts, rs *readState, o *IterOptions) iterator.Iterator {
 	for _, m := range rs.mems {
 		if !m.table.Empty() {
-			its = append(its, m.table.NewIter())
+			p.sources = append(p.sources, m.table.NewIter())
 		}
 	}
 	topts := sstable.IterOptions{FillCache: !o.NoCacheFill}
@@ -116,14 +139,14 @@ func (d *DB) newInternalIterator(rs *readState, o *IterOptions) iterator.Iterato
 		if err != nil {
 			it = iterator.NewError(err)
 		}
-		its = append(its, it)
+		p.sources = append(p.sources, it)
 	}
 	for level := 1; level < version.NumLevels; level++ {
-		if files := rs.version.Files(level); len(files) > 0 {
-			its = append(its, d.newRunIterator(files, topts))
+		if len(rs.version.Files(level)) > 0 {
+			p.sources = append(p.sources, p.levels[level].start(d.cmp, rs.version, level, topts))
 		}
 	}
-	return iterator.NewMerging(d.cmp, its...)
+	return iterator.NewMerging(d.cmp, p.sources...)
 }
 
 // onlyDistinct reports that all of rs is one run in which no user key has two
@@ -150,17 +173,33 @@ func onlyDistinct(rs *readState) bool {
 	return run != 0 && rs.version.Distinct(run)
 }
 
-// newRunIterator walks the files of one run, opening each when it is reached.
-func (d *DB) newRunIterator(files []*version.FileMeta, o sstable.IterOptions) iterator.Iterator {
+// A levelRun walks the tables of a level below 0, opening each when it is
+// reached. It is the Run of its Concat.
+type levelRun struct {
+	iterator.Concat
+	version *version.Version
+	level   int
+	files   []*version.FileMeta
+	opts    sstable.IterOptions
+}
+
+// start returns an iterator over a level of v, which has tables there.
+func (r *levelRun) start(cmp *base.Comparer, v *version.Version, level int, o sstable.IterOptions) iterator.Iterator {
+	files := v.Files(level)
 	if len(files) == 1 {
 		if it, err := openTable(files[0], o); err == nil {
 			return it
 		}
 	}
-	return iterator.NewConcat(d.cmp, len(files),
-		func(i int) (smallest, largest base.InternalKey) { return files[i].Smallest, files[i].Largest },
-		func(i int) (iterator.Iterator, error) { return openTable(files[i], o) })
+	r.version, r.level, r.files, r.opts = v, level, files, o
+	r.Init(cmp, r)
+	return r
 }
+
+func (r *levelRun) Len() int                              { return len(r.files) }
+func (r *levelRun) Find(k base.InternalKey) int           { return r.version.Find(r.level, k) }
+func (r *levelRun) Smallest(i int) base.InternalKey       { return r.files[i].Smallest }
+func (r *levelRun) Open(i int) (iterator.Iterator, error) { return openTable(r.files[i], r.opts) }
 
 func openTable(f *version.FileMeta, o sstable.IterOptions) (iterator.Iterator, error) {
 	r, err := f.Table.(*tablecache.Table).Reader()
@@ -194,7 +233,7 @@ func (it *Iterator) ready() bool {
 func (it *Iterator) moved(ok bool) bool {
 	it.valid = ok
 	if !ok {
-		if err := it.vis.Err(); err != nil {
+		if err := it.parts.vis.Err(); err != nil {
 			it.err = it.db.readError(err)
 		}
 	}
@@ -202,23 +241,23 @@ func (it *Iterator) moved(ok bool) bool {
 }
 
 // First moves to the first key.
-func (it *Iterator) First() bool { return it.ready() && it.moved(it.vis.First()) }
+func (it *Iterator) First() bool { return it.ready() && it.moved(it.parts.vis.First()) }
 
 // Last moves to the last key.
-func (it *Iterator) Last() bool { return it.ready() && it.moved(it.vis.Last()) }
+func (it *Iterator) Last() bool { return it.ready() && it.moved(it.parts.vis.Last()) }
 
 // SeekGE moves to the first key at or after key.
-func (it *Iterator) SeekGE(key []byte) bool { return it.ready() && it.moved(it.vis.SeekGE(key)) }
+func (it *Iterator) SeekGE(key []byte) bool { return it.ready() && it.moved(it.parts.vis.SeekGE(key)) }
 
 // SeekLT moves to the last key before key.
-func (it *Iterator) SeekLT(key []byte) bool { return it.ready() && it.moved(it.vis.SeekLT(key)) }
+func (it *Iterator) SeekLT(key []byte) bool { return it.ready() && it.moved(it.parts.vis.SeekLT(key)) }
 
 // Next moves to the next key; from before the first key, to the first.
 func (it *Iterator) Next() bool {
 	if it.fresh {
 		return it.First()
 	}
-	return it.ready() && it.moved(it.vis.Next())
+	return it.ready() && it.moved(it.parts.vis.Next())
 }
 
 // Prev moves to the previous key; from behind the last key, to the last.
@@ -226,7 +265,7 @@ func (it *Iterator) Prev() bool {
 	if it.fresh {
 		return it.Last()
 	}
-	return it.ready() && it.moved(it.vis.Prev())
+	return it.ready() && it.moved(it.parts.vis.Prev())
 }
 
 // Valid reports whether the iterator is at a key.
@@ -238,7 +277,7 @@ func (it *Iterator) Key() []byte {
 	if !it.valid {
 		return nil
 	}
-	return it.vis.Key()
+	return it.parts.vis.Key()
 }
 
 // Value returns the current value, nil if there is none. It is valid until the
@@ -247,7 +286,7 @@ func (it *Iterator) Value() []byte {
 	if !it.valid {
 		return nil
 	}
-	return it.vis.Value()
+	return it.parts.vis.Value()
 }
 
 // Err returns what ended the walk, nil at a plain end.
@@ -263,10 +302,10 @@ func (it *Iterator) Close() error {
 		return it.err
 	}
 	it.db.iterators.remove(it)
-	it.vis.Close()
+	it.parts.close()
 	it.state.unref()
 	err := it.err
-	it.state, it.valid = nil, false
+	it.state, it.parts, it.valid = nil, nil, false
 	it.err = ErrClosed
 	if err == ErrClosed {
 		return nil

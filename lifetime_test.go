@@ -3,6 +3,7 @@ package strata
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -91,4 +92,30 @@ func TestSnapshotClosedDuringRead(t *testing.T) {
 	require.Nil(t, s.pin().readState)
 	_, err = s.Get([]byte("a"))
 	require.ErrorIs(t, err, ErrClosed)
+}
+
+// What an iterator is made of is used again after its Close. A closed iterator
+// that is still called must not move, or close, the one that has it now.
+func TestClosedIteratorLeavesOthersAlone(t *testing.T) {
+	db := openMem(t, nil)
+	for i := range 100 {
+		require.NoError(t, db.Put(fmt.Appendf(nil, "%03d", i), []byte("v"), nil))
+	}
+	require.NoError(t, db.Flush())
+	for range 20 {
+		old := db.NewIterator(nil)
+		require.True(t, old.SeekGE([]byte("050")))
+		require.NoError(t, old.Close())
+		it := db.NewIterator(nil)
+		require.True(t, it.SeekGE([]byte("010")))
+		require.False(t, old.Next())
+		require.False(t, old.SeekGE([]byte("090")))
+		require.Nil(t, old.Key())
+		require.ErrorIs(t, old.Err(), ErrClosed)
+		require.NoError(t, old.Close())
+		require.Equal(t, "010", string(it.Key()))
+		require.True(t, it.Next())
+		require.Equal(t, "011", string(it.Key()))
+		require.NoError(t, it.Close())
+	}
 }

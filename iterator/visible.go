@@ -84,7 +84,17 @@ type SkipStats struct {
 // empty upper that is not nil makes an empty range. The bounds are kept and must
 // not change. The view owns it and closes it.
 func NewVisible(cmp *base.Comparer, it Iterator, at base.SeqNum, lower, upper []byte) *Visible {
-	return &Visible{
+	v := new(Visible)
+	v.Init(cmp, it, at, lower, upper)
+	return v
+}
+
+// Init is NewVisible for a Visible that is new or closed. Its buffers are used
+// again, unless they are large.
+func (v *Visible) Init(cmp *base.Comparer, it Iterator, at base.SeqNum, lower, upper []byte) {
+	*v = Visible{
+		key: keep(v.key), val: keep(v.val), seek: keep(v.seek),
+
 		cmp:       cmp,
 		bytewise:  cmp.IsBytewise(),
 		identical: cmp.EqualIsIdentical,
@@ -94,6 +104,14 @@ func NewVisible(cmp *base.Comparer, it Iterator, at base.SeqNum, lower, upper []
 		lower:     lower,
 		upper:     upper,
 	}
+}
+
+// keep returns b, empty, if it is worth keeping.
+func keep(b []byte) []byte {
+	if cap(b) > 64<<10 {
+		return nil
+	}
+	return b[:0]
 }
 
 // AssumeDistinct says that no two entries of the source have the same user key,

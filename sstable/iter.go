@@ -1,6 +1,8 @@
 package sstable
 
 import (
+	"sync"
+
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/iterator"
 	"github.com/strata-db/strata/sstable/block"
@@ -37,12 +39,18 @@ type Iter struct {
 	scratch []byte // decoded block, if it is not for the cache
 }
 
-// NewIter returns an Iter before the start of the table.
+// iterPool holds closed Iters: to clear a new one costs as much as to search a
+// block.
+var iterPool = sync.Pool{New: func() any { return new(Iter) }}
+
+// NewIter returns an Iter before the start of the table. After its Close it may
+// become another caller's.
 func (r *Reader) NewIter(o IterOptions) *Iter {
 	if o.Compaction || r.cache == nil || r.cache.Capacity() == 0 {
 		o.FillCache = false
 	}
-	it := &Iter{r: r, o: o, i: -1}
+	it := iterPool.Get().(*Iter)
+	it.r, it.o, it.i, it.err = r, o, -1, nil
 	it.ahead.init(r, o.Compaction)
 	return it
 }
@@ -255,5 +263,7 @@ func (it *Iter) Close() error {
 	it.blk.Reset()
 	it.ahead = readAhead{}
 	it.scratch = nil
+	it.r = nil
+	iterPool.Put(it)
 	return err
 }
