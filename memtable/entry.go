@@ -26,6 +26,21 @@ func putEntry(dst, ukey []byte, tr base.Trailer, value []byte) {
 	copy(dst[n:], value)
 }
 
+// splitEntry returns the parts of the entry that b begins with.
+func splitEntry(b []byte) (ukey []byte, tr base.Trailer, value []byte) {
+	if n := int(b[0]); n < 0x80 {
+		end := 1 + n
+		at := end + base.TrailerLen
+		if v := int(b[at]); v < 0x80 { // ordinary entries, without a call
+			at++
+			return b[1:end:end], base.Trailer(binary.LittleEndian.Uint64(b[end:])), b[at : at+v : at+v]
+		}
+	}
+	ukey, rest := splitKey(b)
+	tr, value = splitTrailer(rest)
+	return ukey, tr, value
+}
+
 // splitKey returns the user key of the entry that b begins with, and the bytes
 // after it: trailer, value length, value.
 func splitKey(b []byte) (ukey, rest []byte) {

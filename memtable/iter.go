@@ -69,9 +69,7 @@ func (it *iter) copyOrder(nd *node, p perm) {
 // at makes entry i of the copy the current one.
 func (it *iter) at(i int) *iterator.KV {
 	it.i, it.in = i, true
-	k, rest := splitKey(it.tr.mem.from(it.ent[i]))
-	it.kv.K.UserKey = k
-	it.kv.K.Trailer, it.kv.V = splitTrailer(rest)
+	it.kv.K.UserKey, it.kv.K.Trailer, it.kv.V = splitEntry(it.tr.mem.from(it.ent[i]))
 	return &it.kv
 }
 
