@@ -162,6 +162,7 @@ func (d *DB) appendOnceLocked(w *write) (first base.SeqNum, mem *memEntry, err e
 	}
 	first = c.nextSeq
 	if first+base.SeqNum(w.count) > base.SeqNumMax {
+		c.mem.table.Unreserve(int(w.count), w.bytes)
 		return 0, nil, fmt.Errorf("%w: sequence numbers are used up", ErrBatchTooLarge)
 	}
 	if cap(c.buf) < batch.HeaderLen {

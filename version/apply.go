@@ -89,7 +89,7 @@ func (s *Set) prepare(e *Edit) (state, error) {
 	for _, a := range e.Added {
 		s.mu.nextFile = max(s.mu.nextFile, a.Meta.Num+1)
 	}
-	if s.mu.nextFile > maxFileNum-16 { // some are needed for manifests
+	if s.mu.nextFile > lastFileNum-16 { // some are needed for manifests
 		return state{}, fmt.Errorf("version: file numbers are used up at %s", s.mu.nextFile)
 	}
 	return next, nil

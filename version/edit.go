@@ -31,6 +31,10 @@ const (
 // Apply refuses to go beyond what Load would believe.
 const maxFileNum = base.FileNum(1) << 62
 
+// lastFileNum bounds the numbers of files that are written. A file in a directory with
+// a number beyond it does not move the counter.
+const lastFileNum = maxFileNum / 2
+
 // An Edit is the difference between two versions, and one record of a manifest.
 // Fields that are nil or empty are absent from the record.
 type Edit struct {

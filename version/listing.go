@@ -76,7 +76,7 @@ func (l *Listing) Names(types ...base.FileType) []string {
 func (l *Listing) next() base.FileNum {
 	n := base.FileNum(0)
 	for _, f := range l.Files {
-		if f.Num < maxFileNum/2 {
+		if f.Num < lastFileNum {
 			n = max(n, f.Num+1)
 		}
 	}

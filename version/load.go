@@ -152,9 +152,19 @@ func newSet(o Options, in *Inspection, list *Listing) (*Set, error) {
 			s.mu.nextFile = max(s.mu.nextFile, f.Num+1)
 		}
 	}
+	if s.mu.nextFile > lastToOpen && !o.ReadOnly {
+		return nil, base.Corruptf(in.Manifest, -1, "file numbers go on from %d, which no counter reaches, "+
+			"and there are too few left to write with; open it ReadOnly, or make a new database of it with Salvage", uint64(s.mu.nextFile))
+	}
 	s.mu.spares.derive(v, list, s.mu.nextFile)
 	return s, nil
 }
+
+// lastToOpen is the highest next file number with which a directory is opened for
+// writing. A listing does not count numbers from lastFileNum on, so a file with one
+// would be made again, over the old one, when a process ends before a manifest
+// states what it has handed out. No process hands out as many as lie between.
+const lastToOpen = lastFileNum - 1<<32
 
 // findTables gives each file the name it has in the directory.
 func findTables(levels [NumLevels][]*FileMeta, have map[base.FileNum]base.FileType, in *Inspection) error {

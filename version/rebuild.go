@@ -50,6 +50,7 @@ func ReadPointer(o Options, upgraded bool) (Pointing, error) {
 	return Pointing{Manifest: p.manifest, From: p.from}, err
 }
 
-// MaxFileNum bounds the file numbers that are believed: counting on from one can
-// neither wrap nor give a name that does not parse.
-const MaxFileNum = maxFileNum / 2
+// MaxFileNum bounds the file numbers that a repair believes: counting on from one can
+// neither wrap nor give a name that does not parse, and the result can be opened for
+// writing.
+const MaxFileNum = maxFileNum / 4
