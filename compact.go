@@ -174,6 +174,9 @@ func (d *DB) compact(ctx context.Context, plan *compaction.Plan, v *version.Vers
 		defer cancel()
 		env := d.compactionEnv(plan)
 		env.Version = v
+		if d.pacer.rate > 0 {
+			env.Pace = func(bytes int) { d.pacer.wait(ctx, bytes) }
+		}
 		var err error
 		if res, err = d.runPlan(ctx, plan, env); err != nil {
 			return res, err

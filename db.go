@@ -45,6 +45,7 @@ type DB struct {
 	snapshots snapshotList
 	iterators iteratorList
 	stall     stallControl
+	pacer     pacer
 	deleter   deleter
 	counters  counters
 

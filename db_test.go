@@ -215,7 +215,7 @@ func hugeSlice(n int) []byte { return make([]byte, n) }
 func TestInvalidOptions(t *testing.T) {
 	for _, o := range []Options{
 		{MemtableBytes: 1}, {TableBytes: 3}, {BlockBytes: 1 << 30}, {MaxOpenFiles: 1}, {Workers: -1},
-		{Compression: 77}, {FilterBitsPerKey: 1000}, {Comparer: &Comparer{}}, {MaxMemtables: 1},
+		{Compression: 77}, {FilterBitsPerKey: 1000}, {IndexBytes: 1}, {CompactionBytesPerSecond: -1}, {Comparer: &Comparer{}}, {MaxMemtables: 1},
 	} {
 		_, err := Open("db", &o)
 		require.ErrorIs(t, err, ErrInvalidOptions, "%+v", o)

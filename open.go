@@ -39,6 +39,7 @@ func Open(dir string, opts *Options) (*DB, error) {
 func newDB(dir string, o Options) *DB {
 	d := &DB{opts: o, dir: dir, fs: o.FS, cmp: o.Comparer, closing: make(chan struct{}), closeDone: make(chan struct{})}
 	d.unboundedLevel0 = o.Policy.Name() == "fifo"
+	d.pacer.rate = o.CompactionBytesPerSecond
 	d.mu.cond = sync.NewCond(&d.mu.Mutex)
 	d.mu.background.quarantined = make(map[base.FileNum]error)
 	d.snapshots.init()
@@ -150,7 +151,7 @@ func (d *DB) makeDir() error {
 // openTree loads the version set, or creates one, and what stands on it.
 func (d *DB) openTree(state version.State) error {
 	d.tables = tablecache.New(tablecache.Options{
-		FS: d.fs, Dir: d.dir, MaxOpenFiles: d.opts.MaxOpenFiles, Cmp: d.cmp, Blocks: d.blocks,
+		FS: d.fs, Dir: d.dir, MaxOpenFiles: d.opts.MaxOpenFiles, MaxReaderBytes: d.opts.IndexBytes, Cmp: d.cmp, Blocks: d.blocks,
 	})
 	vo := version.Options{
 		FS: d.fs, Dir: d.dir, Cmp: d.cmp, Logger: d.opts.Logger,

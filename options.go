@@ -186,9 +186,26 @@ type Options struct {
 	// 8.
 	MaxOpenFiles int
 
+	// IndexBytes bounds the indexes and filters of tables kept in memory. Default 0:
+	// no bound, each stays from the first read of its table on; else at least 1 MiB.
+	// They take about 2 MiB for a million entries, more with small values; Metrics
+	// says how much. Beyond the bound those used least lately are dropped, with the
+	// cached blocks of their tables: a bound below what the reads of a workload
+	// touch makes each load an index anew, some hundred KiB; without one a very
+	// large database takes that memory. The bound is exceeded by a single table
+	// that needs more.
+	IndexBytes int64
+
 	// Workers is how many compactions may run at once, beside the flush. Default
 	// the number of processors, at most 4.
 	Workers int
+
+	// CompactionBytesPerSecond limits what all compactions together read, in bytes
+	// of keys and values before compression. Default 0: no limit; else at least 64
+	// KiB. It leaves the disk to others; below what comes in times the levels it
+	// passes, level 0 fills and writers are slowed. Flushes are not limited: writers
+	// would wait for them.
+	CompactionBytesPerSecond int64
 
 	// Compression of data blocks. Default Snappy.
 	Compression Compression
@@ -284,6 +301,17 @@ func (o *Options) validate() error {
 	} {
 		if r.v < r.lo || r.v > r.hi {
 			return fmt.Errorf("%w: %s is %d, want %d to %d", ErrInvalidOptions, r.field, r.v, r.lo, r.hi)
+		}
+	}
+	for _, r := range []struct {
+		field string
+		v, lo int64
+	}{
+		{"IndexBytes", o.IndexBytes, 1 << 20},
+		{"CompactionBytesPerSecond", o.CompactionBytesPerSecond, 64 << 10},
+	} {
+		if r.v != 0 && r.v < r.lo {
+			return fmt.Errorf("%w: %s is %d, want 0 or at least %d", ErrInvalidOptions, r.field, r.v, r.lo)
 		}
 	}
 	if o.ReadOnly && o.ErrorIfExists {

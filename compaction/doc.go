@@ -98,5 +98,4 @@
 //   - Copying a data block unread: a source that knows that its next block meets
 //     no other source, and a TableWriter that takes a block. The keys are still
 //     needed, for the filter and the counts.
-//   - A limit of bytes a second: Env.Pace.
 package compaction

@@ -80,6 +80,7 @@ var clockExceptions = []exception{
 	{"db.go", "age of leaked iterators and snapshots, for the log"},
 	{"iter.go", "when an iterator was made, for the list of leaked ones"},
 	{"metrics.go", "age of the oldest snapshot, uptime"},
+	{"pace.go", "compactions wait in real time; tests run it in a synctest bubble, whose clock is fake"},
 	{"recover.go", "how long the replay took, for its event"},
 	{"snapshot.go", "when a snapshot was made, for metrics"},
 	{"stall.go", "writers wait in real time; tests run it in a synctest bubble, whose clock is fake"},
