@@ -142,9 +142,19 @@ func (l *leveled) Pick(t *Tree) *Plan {
 	slices.SortStableFunc(levels, func(a, b int) int {
 		return cmp.Compare(scores[b], scores[a])
 	})
+	if scores[0] < crowded {
+		for _, level := range levels {
+			if level > 0 && scores[level] >= overfull {
+				if p := l.pickLevel(t, level); p != nil {
+					return p
+				}
+			}
+		}
+	}
 	l0Waits := false
 	if slices.Contains(levels, 0) {
-		// Level 0 goes first whenever it is due: it is what writers wait for.
+		// Otherwise level 0 goes first whenever it is due: it is what writers wait
+		// for.
 		p := l.pickL0(t)
 		if p != nil {
 			return p
@@ -163,6 +173,16 @@ func (l *leveled) Pick(t *Tree) *Plan {
 	}
 	return l.pickTombstones(t)
 }
+
+// A level that holds overfull times its target goes before level 0, until the score
+// of that is crowded: under a load that keeps level 0 due for ever, the level below
+// it would grow for ever, and each merge into it with it. At crowded, which is ten
+// files by default, writers are not yet slowed, so a tree with an overfull level,
+// opened with smaller targets than it was written with, does not stop them.
+const (
+	overfull = 4
+	crowded  = 2.5
+)
 
 // l0Seeds bounds how many starting points in level 0 are tried.
 const l0Seeds = 16
