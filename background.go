@@ -40,7 +40,6 @@ type backgroundState struct {
 	quarantined map[base.FileNum]error
 
 	running []*compaction.Plan
-	debt    uint64 // as of the last pick
 	job     int64
 }
 

@@ -39,9 +39,7 @@ func (d *DB) treeLocked(v *version.Version) *compaction.Tree {
 func (d *DB) pickLocked() *compaction.Plan {
 	v := d.set.Current()
 	defer v.Unref()
-	t := d.treeLocked(v)
-	d.mu.background.debt = d.opts.Policy.Debt(t)
-	return d.opts.Policy.Pick(t)
+	return d.opts.Policy.Pick(d.treeLocked(v))
 }
 
 // pausedMergeMemtables bounds a merge made while automatic compactions pause, in

@@ -79,8 +79,10 @@ type CompactionInfo struct {
 
 // StallInfo describes a write stall.
 type StallInfo struct {
-	Cause    string // "memtables", "level0", "level0-slowdown", "debt-slowdown"
-	Stopped  bool   // false: slowed
+	// Cause is "memtables", "level0", "level0-slowdown", or "debt-slowdown": a level
+	// below 0 far over its target.
+	Cause    string
+	Stopped  bool // false: slowed
 	Duration time.Duration
 }
 

@@ -155,6 +155,44 @@ func TestSlowdownHasTheRateItSays(t *testing.T) {
 	})
 }
 
+// A level far over its target slows writers, by how far, and no longer than it is.
+func TestFullLevelSlowsWriters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := Options{FS: vfs.NewMem(), Policy: Leveled(LeveledOptions{L0Files: 1}), Compression: NoCompression}
+		db, err := Open("db", &o)
+		require.NoError(t, err)
+		require.NoError(t, db.Put([]byte("a"), make([]byte, 90<<10), nil))
+		require.NoError(t, db.Flush())
+		require.NoError(t, db.WaitIdle(t.Context()))
+		require.Equal(t, 1, db.Metrics().Levels[1].Tables)
+		require.NoError(t, db.Close())
+
+		var begun []StallInfo
+		o.Policy = Leveled(LeveledOptions{BaseBytes: 10 << 10})
+		o.Events = &Events{StallBegin: func(i StallInfo) { begun = append(begun, i) }}
+		o.testing.disableAuto = true
+		db, err = Open("db", &o)
+		require.NoError(t, err)
+		require.NoError(t, db.Put([]byte("b"), nil, nil))
+		require.NoError(t, db.Flush())
+		require.Equal(t, []StallInfo{{Cause: "debt-slowdown"}}, begun)
+		start := time.Now()
+		require.NoError(t, db.Put([]byte("b"), make([]byte, 1<<20), nil))
+		want := float64(1<<20) / float64(slowedTo(9, levelSlow, levelSlowest))
+		require.InDelta(t, want, time.Since(start).Seconds(), want/10)
+		require.Positive(t, db.Metrics().Stalls["debt-slowdown"].Duration)
+
+		db.mu.Lock()
+		db.opts.testing.disableAuto = false
+		db.mu.Unlock()
+		require.NoError(t, db.WaitIdle(t.Context()))
+		start = time.Now()
+		require.NoError(t, db.Put([]byte("b"), make([]byte, 1<<20), nil))
+		require.Zero(t, time.Since(start))
+		require.NoError(t, db.Close())
+	})
+}
+
 // Writers do not wait for a flush that fails: they get its error while the
 // memtables are full, reads go on, and writes are taken again without any help.
 func TestFailingFlushDoesNotHangWriters(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 )
 
 // A burst of writes on a disk that is too slow for it leaves everything bounded:
-// memtables, level 0, goroutines, open files, the log, the manifest, the Go heap,
+// memtables, level 0 and the levels below it, goroutines, open files, the log, the manifest, the Go heap,
 // and the time to open again. Writers wait instead.
 //
 // STRATA_LONG=1 soaks for three minutes, or STRATA_SOAK_TIME, and prints the
@@ -69,6 +69,7 @@ type soakFigures struct {
 	logBytes, logSegments                int64
 	manifest, memtableBytes              int64
 	heap, live, tree, pinned             uint64
+	fullest                              float64 // score of a level below 0
 	open                                 time.Duration
 }
 
@@ -213,9 +214,12 @@ func (s *soak) sample() error {
 	f.heap -= min(f.heap, s.heap[0])
 	f.live -= min(f.live, s.heap[1])
 	tables := 0
-	for _, l := range m.Levels {
+	for level, l := range m.Levels {
 		f.tree += l.Bytes
 		tables += l.Tables
+		if level > 0 {
+			f.fullest = max(f.fullest, l.Score)
+		}
 	}
 	o := &s.opts
 	data := uint64(s.keys) * (soakValue + 11)
@@ -224,6 +228,7 @@ func (s *soak) sample() error {
 		got, limit int64
 	}{
 		{"memtables", int64(f.memtables), int64(o.MaxMemtables)},
+		{"a level below 0, in percent of its target", int64(100 * f.fullest), 100 * levelSlowest},
 		// A sealed memtable may still become a table when the stop is reached.
 		{"level 0 tables", int64(f.level0), int64(soakL0Stop + o.MaxMemtables)},
 		// Clients; jobs, each with one that waits for Close and one that finishes a table;
@@ -256,7 +261,7 @@ func (p *soakFigures) raise(f soakFigures) {
 	p.manifest, p.memtableBytes = max(p.manifest, f.manifest), max(p.memtableBytes, f.memtableBytes)
 	p.heap, p.live = max(p.heap, f.heap), max(p.live, f.live)
 	p.tree, p.pinned = max(p.tree, f.tree), max(p.pinned, f.pinned)
-	p.open = max(p.open, f.open)
+	p.open, p.fullest = max(p.open, f.open), max(p.fullest, f.fullest)
 }
 
 // reopen closes the database with its memtables full and opens it again: what is
@@ -294,8 +299,8 @@ func (s *soak) report() {
 	require.True(s.t, eventually(func() bool { return runtime.NumGoroutine() <= s.before }), "goroutines are left")
 	p := s.peak
 	s.t.Logf("%d samples; at most: %d memtables in %d KiB, %d tables in level 0, %d goroutines, %d open files, log %d KiB in %d segments, "+
-		"manifest %d KiB, heap %d KiB (%d KiB live), tree %d KiB, kept by readers %d KiB; longest open %v",
+		"manifest %d KiB, heap %d KiB (%d KiB live), tree %d KiB, kept by readers %d KiB, a level at %.1f of its target; longest open %v",
 		s.samples, p.memtables, p.memtableBytes>>10, p.level0, p.goroutines, p.files, p.logBytes>>10, p.logSegments,
-		p.manifest>>10, p.heap>>10, p.live>>10, p.tree>>10, p.pinned>>10, p.open.Round(time.Millisecond))
+		p.manifest>>10, p.heap>>10, p.live>>10, p.tree>>10, p.pinned>>10, p.fullest, p.open.Round(time.Millisecond))
 	require.Equal(s.t, s.opts.MaxMemtables, p.memtables, "the disk was never too slow")
 }

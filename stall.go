@@ -3,12 +3,12 @@ package strata
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/strata-db/strata/internal/base"
-	"github.com/strata-db/strata/version"
 )
 
 // Write stalls: writers are first slowed, by an amount that grows as the tree
@@ -19,7 +19,7 @@ import (
 //	                       slowed            stopped
 //	level 0 tables         12 and more       24, if the policy wants them fewer
 //	memtables              –                 Options.MaxMemtables
-//	compaction debt        over debtSlow     –
+//	a level below 0        6 times target    –
 //
 // Stops happen only where a memtable is sealed, the one place that adds to the
 // pressure. If background work fails meanwhile, the writer gets that error
@@ -46,15 +46,26 @@ func (c stallCause) String() string {
 const (
 	slowFirst = 96 << 20
 	slowLast  = 4 << 20
-	// debtSlow is the compaction debt, in bytes, over which writers are slowed.
-	debtSlow = 64 << 30
+)
+
+// Where the slowdown for the levels below 0 begins and where it is at slowLast, in
+// times their targets. What is over target is the debt of compactions; in bytes it
+// would say nothing: 64 GiB are a day's work for a small tree, and what a large one
+// owes after its every merge. A load that compactions keep up with stays below 3.
+// They never stop writers: a tree opened with smaller targets than it was written
+// with is over them for long, and no reader suffers from it.
+const (
+	levelSlow    = 6
+	levelSlowest = 12
 )
 
 // pressure is what stalls depend on.
 type pressure struct {
 	memtables, maxMemtables int // being filled included
 	level0, l0Slow, l0Stop  int
-	debtBytes               uint64
+	// fullest is the score of the fullest level below 0: what it holds over its
+	// target.
+	fullest float64
 }
 
 // stop returns why a memtable may not be sealed now.
@@ -71,14 +82,21 @@ func (p pressure) stop() stallCause {
 // slowdown returns the rate to which writers are slowed, 0 for not at all.
 func (p pressure) slowdown() (bytesPerSecond int64, why stallCause) {
 	if p.level0 >= p.l0Slow {
-		over := min(float64(p.level0-p.l0Slow)/float64(max(1, p.l0Stop-p.l0Slow)), 1)
-		return int64(slowFirst - over*(slowFirst-slowLast)), stallLevel0Slow
+		bytesPerSecond, why = slowedTo(float64(p.level0), float64(p.l0Slow), float64(p.l0Stop)), stallLevel0Slow
 	}
-	if p.debtBytes > debtSlow {
-		over := min(float64(p.debtBytes-debtSlow)/debtSlow, 1)
-		return int64(slowFirst - over*(slowFirst-slowLast)), stallDebtSlow
+	if p.fullest >= levelSlow {
+		if r := slowedTo(p.fullest, levelSlow, levelSlowest); why == stallNone || r < bytesPerSecond {
+			bytesPerSecond, why = r, stallDebtSlow
+		}
 	}
-	return 0, stallNone
+	return bytesPerSecond, why
+}
+
+// slowedTo returns the rate for v, between first, where the slowdown begins, and
+// last.
+func slowedTo(v, first, last float64) int64 {
+	over := min((v-first)/max(1, last-first), 1)
+	return int64(slowFirst - over*(slowFirst-slowLast))
 }
 
 // stallControl is the state of stalls.
@@ -156,19 +174,18 @@ func (d *DB) pressureLocked() pressure {
 		memtables: len(d.mu.imm) + 1, maxMemtables: d.opts.MaxMemtables,
 		l0Slow: d.opts.testing.l0Slow, l0Stop: d.opts.testing.l0Stop,
 	}
-	if rs := d.state.Load(); rs != nil {
-		if n := len(rs.version.Files(0)); n >= p.l0Slow && d.wantsLevel0Locked(rs.version) {
-			p.level0 = n
-		}
-		p.debtBytes = d.mu.background.debt
+	rs := d.state.Load()
+	if rs == nil {
+		return p
 	}
+	scores := d.opts.Policy.Scores(d.treeLocked(rs.version))
+	// If the policy does not want level 0 compacted, however many tables it has,
+	// waiting would not make them fewer.
+	if n := len(rs.version.Files(0)); n >= p.l0Slow && !d.unboundedLevel0 && scores[0] >= 1 {
+		p.level0 = n
+	}
+	p.fullest = slices.Max(scores[1:])
 	return p
-}
-
-// wantsLevel0Locked reports whether the policy wants level 0 compacted: if not,
-// however many tables it has, waiting would not make them fewer. d.mu is held.
-func (d *DB) wantsLevel0Locked(v *version.Version) bool {
-	return !d.unboundedLevel0 && d.opts.Policy.Scores(d.treeLocked(v))[0] >= 1
 }
 
 // updateStallLocked looks at the tree anew and slows or frees the writers. d.mu

@@ -31,7 +31,10 @@ func TestPressure(t *testing.T) {
 		{"level 0 below the trigger", with(func(p *pressure) { p.level0 = 11 }), stallNone, stallNone},
 		{"level 0 slow", with(func(p *pressure) { p.level0 = 12 }), stallNone, stallLevel0Slow},
 		{"level 0 full", with(func(p *pressure) { p.level0 = 24 }), stallLevel0, stallLevel0Slow},
-		{"debt", with(func(p *pressure) { p.debtBytes = debtSlow + 1 }), stallNone, stallDebtSlow},
+		{"a level below the trigger", with(func(p *pressure) { p.fullest = 5.9 }), stallNone, stallNone},
+		{"a level over its target", with(func(p *pressure) { p.fullest = 6 }), stallNone, stallDebtSlow},
+		{"the slower of both, level 0", with(func(p *pressure) { p.level0, p.fullest = 23, 6 }), stallNone, stallLevel0Slow},
+		{"the slower of both, a level", with(func(p *pressure) { p.level0, p.fullest = 12, 11 }), stallNone, stallDebtSlow},
 	} {
 		require.Equal(t, c.stop, c.p.stop(), c.name)
 		_, why := c.p.slowdown()
