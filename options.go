@@ -95,11 +95,13 @@ func FIFO(o FIFOOptions) Policy { return compaction.FIFO(o) }
 type WALMode = vfs.AppendMode
 
 const (
-	// WALAuto maps the log where that is known to be safe, and writes elsewhere.
+	// WALAuto maps the log where that is known to be safe (ext4, xfs, tmpfs on Linux),
+	// and writes elsewhere.
 	WALAuto = vfs.AppendAuto
 	// WALWrite makes one write call a commit.
 	WALWrite = vfs.AppendWrite
-	// WALMapped maps wherever the file can be preallocated.
+	// WALMapped maps wherever the file can be preallocated. It is for file systems
+	// that do not tell what they are, such as overlayfs on ext4 or xfs.
 	WALMapped = vfs.AppendMapped
 )
 

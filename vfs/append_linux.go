@@ -30,6 +30,15 @@ func newAppendFile(f *os.File, o AppendOptions) (AppendFile, error) {
 // written through a mapping without surprises: a store into an allocated page
 // does not run out of space, and pages are the file's at once. btrfs copies on
 // write and can run out; network file systems can revoke pages.
+//
+// overlayfs, where containers live outside their volumes, is not among them. Mapping
+// works there: it is the upper file system's own (on ext4 all tests pass with
+// AppendMapped). But nothing tells from inside which one that is: statfs says overlay,
+// and the path in the mount table belongs to the host. Under a ZFS fallocate succeeds
+// and reserves nothing, under a btrfs what it reserves can be lost to a snapshot, so
+// trying it proves nothing, and a write call is what being wrong would save. Volumes
+// are mounts of their own and are mapped; who knows the upper one asks for
+// AppendMapped.
 func mapsWell(f *os.File) bool {
 	switch fsType(f) {
 	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.TMPFS_MAGIC:
