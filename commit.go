@@ -193,6 +193,12 @@ func (d *DB) appendOnceLocked(w *write) (first base.SeqNum, mem *memEntry, err e
 
 // makeRoomLocked returns when the mutable memtable has booked room for w and the
 // log takes appends. d.commits.mu is held, and let go now and then: see sealLocked.
+//
+// A batch that does not fit gets a memtable that holds nothing else before it, and
+// that is as large as it needs. One that fits goes where it fits, however large it
+// is: a memtable of its own would seal one that has room, for a table less full and
+// one memtable more on the way to the stop, and would bound nothing, since
+// MemtableBytes holds in any case.
 func (d *DB) makeRoomLocked(w *write) error {
 	c := &d.commits
 	for {

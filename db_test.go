@@ -397,6 +397,37 @@ func TestOversizedBatch(t *testing.T) {
 	require.Len(t, v, 5<<20)
 }
 
+// A batch over half a memtable shares one that it fits into; one that fits none gets
+// a memtable of its own, of its size, and the next one is as small as ever.
+func TestLargeBatchesShareMemtables(t *testing.T) {
+	var sealed int
+	o := &Options{MemtableBytes: 256 << 10, MaxMemtables: 64, Events: &Events{LogCreated: func(FileInfo) { sealed++ }}}
+	db := openMem(t, o)
+	write := func(n int) {
+		t.Helper()
+		var b Batch
+		b.Put(fmt.Append(nil, "key", n), make([]byte, n))
+		require.NoError(t, db.Write(&b, nil))
+	}
+	begun := sealed
+	write(60 << 10)
+	write(140 << 10)
+	require.Equal(t, begun, sealed, "there was room")
+	write(140 << 10)
+	require.Equal(t, begun+1, sealed)
+	write(1 << 20)
+	require.Equal(t, begun+2, sealed, "with what was there before")
+	write(1)
+	require.Equal(t, begun+3, sealed, "with what comes after")
+	require.NoError(t, db.Flush())
+	require.Less(t, db.Metrics().Memtable.MemoryBytes, o.MemtableBytes)
+	for _, n := range []int{60 << 10, 140 << 10, 1 << 20, 1} {
+		v, err := db.Get(fmt.Append(nil, "key", n))
+		require.NoError(t, err)
+		require.Len(t, v, n)
+	}
+}
+
 // A batch written by one database can be sent to another as bytes.
 func TestBatchBytes(t *testing.T) {
 	var b, c Batch

@@ -48,7 +48,8 @@
 //	...
 //	L6                            no target
 //
-// Score is size over target. Level 0 goes first when it is due, with as many of
+// Score is size over target. A level that holds several times its target goes
+// first, unless level 0 is crowded; otherwise level 0 when it is due, with as many of
 // its files as fit. If level 1 is busy, or what would be rewritten there more
 // than twice as large as what would go down, neighbouring level 0 files are merged into one instead. Of the
 // other levels the one with the highest score gives up the part that meets the
