@@ -62,6 +62,10 @@ type Log struct {
 	// cur is stored with app held; nil before the first Rotate.
 	cur atomic.Pointer[segment]
 
+	// naming is held while the directory is synced for the segments' names, as
+	// segment.syncing is for their bytes. It is taken before mu.
+	naming sync.Mutex
+
 	// mu is never held across I/O, but for closing files.
 	mu     sync.Mutex
 	live   []*segment // ascending; the current one is among them

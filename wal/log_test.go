@@ -3,6 +3,7 @@ package wal_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -234,6 +235,33 @@ func TestFailedSync(t *testing.T) {
 		if open := fs.OpenFiles(); len(open) > 0 {
 			t.Fatalf("%s: left open: %v", kind, open)
 		}
+	}
+}
+
+// While a sync of a segment is failing, another one of it must not succeed: the
+// kernel tells of lost pages once, to whoever asks first. The background sync of a
+// new segment's signature may be that one.
+func TestSyncBesideAFailingOne(t *testing.T) {
+	for _, kind := range []vfs.OpKind{vfs.OpSync, vfs.OpSyncDir} {
+		fs := vfs.NewFault(vfs.NewMem())
+		l := newLog(t, fs, vfs.AppendWrite)
+		inside, release := make(chan struct{}), make(chan struct{})
+		fs.Add(&vfs.Rule{Kind: kind, Times: 1, Err: syscall.EIO, Delay: func(vfs.Op) { close(inside); <-release }})
+		must(t, l.Rotate(2, 1))
+		put(t, l, 1, 1)
+		anchored := make(chan error, 1)
+		go func() { anchored <- l.Anchor(2) }()
+		<-inside
+		done := make(chan error, 1)
+		go func() { done <- l.Sync() }()
+		for i := 0; i < 10000 && len(done) == 0; i++ {
+			runtime.Gosched()
+		}
+		close(release)
+		if err := <-done; !errors.Is(err, wal.ErrSyncFailed) {
+			t.Errorf("%s: Sync beside a failing one gives %v", kind, err)
+		}
+		<-anchored
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/strata-db/strata/internal/base"
@@ -35,6 +36,11 @@ type segment struct {
 	size atomic.Int64
 	// unusable says that nothing may be appended any more, ever.
 	unusable atomic.Bool
+
+	// syncing is held during each sync, so that its outcome is known before the next
+	// begins: the kernel tells of a failed write to one sync, and the one beside it
+	// succeeds. It is taken before Log.mu.
+	syncing sync.Mutex
 
 	// Guarded by Log.mu.
 	handle  syncer   // nil: open the file by name

@@ -134,6 +134,8 @@ func (l *Log) syncTargets(ts []target) error {
 
 // syncOne syncs the bytes of one segment, if need be.
 func (l *Log) syncOne(t target) error {
+	t.syncing.Lock()
+	defer t.syncing.Unlock()
 	l.mu.Lock()
 	durable, failed := t.gone || t.synced >= t.size, t.failed
 	if failed != nil && !t.gone {
@@ -179,11 +181,17 @@ func (l *Log) isGone(s *segment) bool {
 // syncNames makes the directory entries durable. If that fails nothing is known
 // about any of them.
 func (l *Log) syncNames(ts []target) error {
-	unnamed := slices.DeleteFunc(slices.Clone(ts), func(t target) bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return t.named
-	})
+	l.naming.Lock()
+	defer l.naming.Unlock()
+	l.mu.Lock()
+	unnamed := slices.DeleteFunc(slices.Clone(ts), func(t target) bool { return t.named || t.gone })
+	for _, t := range unnamed {
+		if t.failed != nil { // meanwhile, maybe for want of this very name
+			defer l.mu.Unlock()
+			return t.syncError()
+		}
+	}
+	l.mu.Unlock()
 	if len(unnamed) == 0 {
 		return nil
 	}
