@@ -163,7 +163,7 @@ func (d *DB) appendOnceLocked(w *write) (first base.SeqNum, mem *memEntry, err e
 	first = c.nextSeq
 	if first+base.SeqNum(w.count) > base.SeqNumMax {
 		c.mem.table.Unreserve(int(w.count), w.bytes)
-		return 0, nil, fmt.Errorf("%w: sequence numbers are used up", ErrBatchTooLarge)
+		return 0, nil, fmt.Errorf("%w: %d sequence numbers are left; copy the database to a new one", ErrBatchTooLarge, base.SeqNumMax-first)
 	}
 	if cap(c.buf) < batch.HeaderLen {
 		c.buf = make([]byte, batch.HeaderLen, 4<<10)

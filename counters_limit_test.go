@@ -46,7 +46,6 @@ func TestCountersNearTheirEnds(t *testing.T) {
 		{"the last file numbers", 1 << 62, 1},
 		{"file numbers that a listing does not believe", 1 << 61, 1},
 		{"file numbers just below those", 1<<61 - 2, 1},
-		{"the last sequence number", 10, base.SeqNumMax},
 		{"nearly the last sequence number", 10, base.SeqNumMax - 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,4 +86,22 @@ func TestCountersNearTheirEnds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A directory whose sequence numbers are used up was opened, and not a second time
+// if the process was killed: a log that begins beyond the last one cannot be read.
+func TestLastSequenceNumber(t *testing.T) {
+	fs := vfs.NewMem()
+	writeManifest(t, fs, 10, base.SeqNumMax)
+	before, err := fs.List("db")
+	require.NoError(t, err)
+	_, err = Open("db", &Options{FS: fs})
+	require.ErrorIs(t, err, ErrCorruption)
+	require.ErrorContains(t, err, "ReadOnly")
+	after, err := fs.List("db")
+	require.NoError(t, err)
+	require.ElementsMatch(t, append(before, "LOCK"), after)
+	db, err := Open("db", &Options{FS: fs, ReadOnly: true})
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
 }

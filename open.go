@@ -186,6 +186,12 @@ func (d *DB) recover() error {
 	if err != nil {
 		return err
 	}
+	if rec.lastSeq >= base.SeqNumMax && !d.opts.ReadOnly {
+		rec.release()
+		// No log can begin behind that.
+		return base.Corruptf(d.set.ManifestName(), -1, "sequence number %d is taken, which no counter reaches, "+
+			"and none is left to write with; open it ReadOnly, and copy what it holds to a new database", uint64(rec.lastSeq))
+	}
 	c := &d.commits
 	c.nextSeq = rec.lastSeq + 1
 	c.visible.Store(uint64(rec.lastSeq))
