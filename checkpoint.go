@@ -42,9 +42,12 @@ func (d *DB) Checkpoint(ctx context.Context, dir string) (err error) {
 	defer d.deleter.release(d)
 	v := d.set.Current()
 	defer v.Unref()
-	c := checkpoint{db: d, version: v, last: base.SeqNum(d.commits.visible.Load()), tmp: dir + ".unfinished"}
+	c := checkpoint{db: d, version: v, last: base.SeqNum(d.commits.visible.Load()), tmp: dir + unfinishedSuffix}
+	if err := beginUnfinished(d.fs, c.tmp); err != nil {
+		return publicError(fmt.Errorf("checkpoint: %w", err))
+	}
 	if err := c.make(ctx, dir); err != nil {
-		return publicError(errors.Join(fmt.Errorf("checkpoint: %w", err), removeUnfinished(c.db.fs, c.tmp)))
+		return publicError(errors.Join(fmt.Errorf("checkpoint: %w", err), removeUnfinished(d.fs, c.tmp)))
 	}
 	return nil
 }
@@ -59,12 +62,6 @@ type checkpoint struct {
 
 func (c *checkpoint) make(ctx context.Context, dir string) error {
 	fs := c.db.fs
-	if err := removeUnfinished(c.db.fs, c.tmp); err != nil {
-		return fmt.Errorf("remove what an earlier checkpoint left: %w", err)
-	}
-	if err := version.MakeDir(fs, c.tmp); err != nil {
-		return err
-	}
 	set, err := version.Create(version.Options{FS: fs, Dir: c.tmp, Cmp: c.db.cmp, Logger: c.db.opts.Logger}, c.db.set.Upgraded())
 	if err != nil {
 		return err
@@ -90,33 +87,7 @@ func (c *checkpoint) make(ctx context.Context, dir string) error {
 	if err := fs.SyncDir(c.tmp); err != nil {
 		return err
 	}
-	if err := fs.Rename(c.tmp, dir); err != nil {
-		return err
-	}
-	return fs.SyncDir(filepath.Dir(dir))
-}
-
-// removeUnfinished takes away dir, a directory under one of this package's
-// temporary names, and the database files in it. A missing one is no error.
-func removeUnfinished(fs vfs.FS, dir string) error {
-	names, err := fs.List(dir)
-	if isNotExist(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if t, _ := base.ParseFileName(name); t == base.FileUnknown {
-			return fmt.Errorf("%s holds %s, which is no database's", dir, name)
-		}
-	}
-	for _, name := range names {
-		if err := fs.Remove(filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	return fs.Remove(dir)
+	return publishUnfinished(fs, c.tmp, dir)
 }
 
 // linkOrCopy gives the file at from a second name, or copies it where that cannot

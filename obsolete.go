@@ -136,7 +136,7 @@ func (d *DB) isGarbage(name string) bool {
 	case base.FileTable, base.FileTableOld, base.FileTableUpgr, base.FileManifest, base.FileManifestUpgr:
 		return !d.set.Keeps(t, num)
 	}
-	return t == base.FileTemp
+	return t == base.FileTemp || name == unfinishedMark
 }
 
 func (d *DB) isLiveLog(num base.FileNum) bool {

@@ -43,9 +43,9 @@ func (r *repair) salvageTo(out string) (err error) {
 		r.report.Sound = !r.damaged
 		return r.arrange()
 	}
-	r.dst = out + ".unfinished"
-	if err := removeUnfinished(r.fs, r.dst); err != nil {
-		return fmt.Errorf("remove what an earlier salvage left: %w", err)
+	r.dst = out + unfinishedSuffix
+	if err := beginUnfinished(r.fs, r.dst); err != nil {
+		return err
 	}
 	if err := r.salvageInto(out); err != nil {
 		return errors.Join(err, r.cleanUp(), removeUnfinished(r.fs, r.dst))
@@ -87,8 +87,5 @@ func (r *repair) salvageInto(out string) error {
 	if err := r.fs.SyncDir(r.dst); err != nil {
 		return err
 	}
-	if err := r.fs.Rename(r.dst, out); err != nil {
-		return err
-	}
-	return r.fs.SyncDir(filepath.Dir(out))
+	return publishUnfinished(r.fs, r.dst, out)
 }

@@ -1,0 +1,98 @@
+package strata
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/strata-db/strata/internal/base"
+	"github.com/strata-db/strata/version"
+	"github.com/strata-db/strata/vfs"
+)
+
+// Checkpoint and Salvage put a database together in a directory beside the one it
+// is for, and rename that when all in it is durable. Until then, and a moment longer,
+// it holds a file that says so: a database that happens to have such a name is not
+// ours to take away.
+
+// unfinishedSuffix makes the name of the directory out of its final one.
+const unfinishedSuffix = ".unfinished"
+
+// unfinishedMark is the base name of the file. An Open removes one that was left
+// after the rename.
+const unfinishedMark = "UNFINISHED"
+
+// beginUnfinished makes dir, marked, in place of what an earlier attempt left there.
+func beginUnfinished(fs vfs.FS, dir string) error {
+	if err := removeUnfinished(fs, dir); err != nil {
+		return fmt.Errorf("remove what an earlier attempt left: %w", err)
+	}
+	if err := version.MakeDir(fs, dir); err != nil {
+		return err
+	}
+	f, err := fs.Create(filepath.Join(dir, unfinishedMark))
+	if err == nil {
+		err = f.Close()
+	}
+	if err == nil {
+		// Before anything else, or a power cut could leave the rest without it.
+		err = fs.SyncDir(dir)
+	}
+	if err != nil {
+		return errors.Join(err, removeUnfinished(fs, dir))
+	}
+	return nil
+}
+
+// publishUnfinished gives dir, in which everything is durable, its name. After an
+// error neither is there.
+func publishUnfinished(fs vfs.FS, dir, name string) error {
+	if err := fs.Rename(dir, name); err != nil {
+		return err
+	}
+	if err := fs.SyncDir(filepath.Dir(name)); err != nil {
+		return errors.Join(err, removeUnfinished(fs, name))
+	}
+	_ = fs.Remove(filepath.Join(name, unfinishedMark)) // the database is whole with it, too
+	return nil
+}
+
+// removeUnfinished takes away dir, if it holds nothing or is marked, and the database
+// files in it. A missing one is no error.
+func removeUnfinished(fs vfs.FS, dir string) error {
+	names, err := fs.List(dir)
+	if isNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	marked := false
+	for _, name := range names {
+		if name == unfinishedMark {
+			marked = true
+		} else if t, _ := base.ParseFileName(name); t == base.FileUnknown {
+			return fmt.Errorf("%s holds %s, which is no database's; move it away", dir, name)
+		}
+	}
+	if len(names) > 0 && !marked {
+		return fmt.Errorf("%s is a database of its own, or what an older release left; move it away", dir)
+	}
+	for _, name := range names {
+		if name == unfinishedMark {
+			continue // last, so that the rest is known for what it is
+		}
+		if err := fs.Remove(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	if marked {
+		if err := fs.SyncDir(dir); err != nil {
+			return err
+		}
+		if err := fs.Remove(filepath.Join(dir, unfinishedMark)); err != nil {
+			return err
+		}
+	}
+	return fs.Remove(dir)
+}

@@ -1,0 +1,94 @@
+package strata
+
+import (
+	"context"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/strata-db/strata/vfs"
+)
+
+// copiers are the ways to make a database beside its final name.
+var copiers = map[string]func(fs vfs.FS, dir string) error{
+	"checkpoint": func(fs vfs.FS, dir string) error {
+		db, err := Open("db", &Options{FS: fs})
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		return db.Checkpoint(context.Background(), dir)
+	},
+	"salvage": func(fs vfs.FS, dir string) error {
+		_, err := Salvage("db", dir, &RepairOptions{Options: &Options{FS: fs}})
+		return err
+	},
+}
+
+// makeWith makes a database that holds key.
+func makeWith(t *testing.T, fs vfs.FS, dir, key string) {
+	t.Helper()
+	db, err := Open(dir, &Options{FS: fs})
+	require.NoError(t, err)
+	mustPut(t, db, key, "1")
+	require.NoError(t, db.Close())
+}
+
+// A database whose name is that of another with .unfinished behind it was taken for
+// the remains of a checkpoint and removed.
+func TestDatabaseCalledUnfinishedIsKept(t *testing.T) {
+	for name, copyTo := range copiers {
+		fs := vfs.NewMem()
+		makeWith(t, fs, "db", "a")
+		makeWith(t, fs, "copy.unfinished", "b")
+		require.ErrorContains(t, copyTo(fs, "copy"), "move it away", name)
+		require.NoError(t, hasKey(fs, "copy.unfinished", "b"), name)
+		_, err := fs.Stat("copy")
+		require.True(t, isNotExist(err), name)
+	}
+}
+
+// What a copy that was cut short has left is replaced; after a failure at any call
+// nothing is left, and a finished copy holds nothing but a database.
+func TestUnfinishedCopiesAreReplaced(t *testing.T) {
+	for name, copyTo := range copiers {
+		for _, upgraded := range []bool{false, true} {
+			calls := int64(0)
+			for failAt(t, copyTo, upgraded, calls) {
+				calls++
+			}
+			require.Greater(t, calls, int64(10), name)
+		}
+	}
+}
+
+// failAt lets so many calls about a copy through and fails all later ones, so that
+// nothing can be cleaned up, and then tries again. It reports false if none failed.
+func failAt(t *testing.T, copyTo func(vfs.FS, string) error, upgraded bool, after int64) bool {
+	fs := vfs.NewFault(vfs.NewMem())
+	makeWith(t, fs, "db", "a")
+	if upgraded {
+		require.NoError(t, Upgrade("db", &Options{FS: fs}))
+	}
+	rule := fs.Add(&vfs.Rule{After: after, Err: syscall.EIO, Match: func(op vfs.Op) bool {
+		return strings.HasPrefix(op.Name, "copy")
+	}})
+	err := copyTo(fs, "copy")
+	fs.Clear()
+	if rule.Hits() == 0 {
+		require.NoError(t, err)
+	}
+	if _, serr := fs.Stat("copy"); err != nil && serr != nil {
+		require.NoError(t, copyTo(fs, "copy"), "call %d: %v", after, err)
+	}
+	require.NoError(t, hasKey(fs, "copy", "a"), "call %d", after)
+	names, err := fs.List("copy")
+	require.NoError(t, err)
+	require.NotContains(t, names, unfinishedMark, "call %d", after)
+	names, err = fs.List(".")
+	require.NoError(t, err)
+	require.NotContains(t, names, "copy.unfinished", "call %d", after)
+	return rule.Hits() > 0
+}
