@@ -232,3 +232,23 @@ func TestSegmentsOfASpillStay(t *testing.T) {
 	require.NoError(t, db.Close())
 	cutWhileOpening(t, disk, s, Options{MemtableBytes: 32 << 10, MaxMemtables: 2})
 }
+
+// Writes on a full disk, each of which failed to begin a log, kept a spare file
+// number each, and so pushed out the ones that level 0 needs for merges.
+func TestFailedRotationsKeepNoNumbers(t *testing.T) {
+	db, f, _ := openFaulty(t, Options{MemtableBytes: 32 << 10})
+	f.Add(&vfs.Rule{Kind: vfs.OpCreateAppend, Match: onFiles(".log"), Err: syscall.ENOSPC})
+	failed := 0
+	for i := 0; failed < 100 && i < 1000; i++ {
+		if err := db.Put(fmt.Append(nil, i), make([]byte, 1000), nil); err != nil {
+			require.ErrorIs(t, err, ErrNoSpace)
+			failed++
+		}
+	}
+	has, err := db.Has([]byte("0"))
+	require.NoError(t, err)
+	require.True(t, has)
+	require.LessOrEqual(t, db.set.Metrics().Spares, 2)
+	f.Clear()
+	require.NoError(t, db.Put([]byte("a"), make([]byte, 1000), Sync))
+}

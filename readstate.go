@@ -24,7 +24,7 @@ type memEntry struct {
 
 	// tableNum is the number of the table it will be flushed to. Taken when the
 	// memtable is made or replayed, so that level 0's order by file number is
-	// its order by age. Zero until sealed.
+	// its order by age. Zero until it is first tried to be sealed.
 	tableNum base.FileNum
 
 	// lastSeq is the highest sequence number in it. Set when it is sealed.

@@ -292,8 +292,10 @@ func (d *DB) sealLocked() error {
 			return nil
 		}
 	}
-	old.tableNum = d.set.NewFileNum()
-	d.set.ReserveSpare(d.set.NewFileNum())
+	if old.tableNum == 0 { // not tried before, or a full disk would use up the spares
+		old.tableNum = d.set.NewFileNum()
+		d.set.ReserveSpare(d.set.NewFileNum())
+	}
 	num := d.nextLogLocked()
 	if err := d.log.Rotate(num, c.nextSeq); err != nil {
 		return err
