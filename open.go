@@ -110,6 +110,8 @@ func (d *DB) probe() (version.State, error) {
 		return state, ErrExists
 	case !exists && (d.opts.ErrorIfMissing || d.opts.ReadOnly):
 		return state, ErrNotExist
+	case strings.HasSuffix(filepath.Clean(d.dir), unfinishedSuffix) && slices.Contains(l.Foreign, unfinishedMark):
+		return state, fmt.Errorf("%w: it is what a Checkpoint or Salvage that did not end has left; remove it, and make the copy again", ErrNotDatabase)
 	case !exists && len(l.Foreign) > 0:
 		names := l.Foreign[:min(len(l.Foreign), 5)]
 		return state, fmt.Errorf("%w: it holds other files (%s); use an empty directory", ErrNotDatabase, strings.Join(names, ", "))

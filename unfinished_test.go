@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/strata-db/strata/version"
 	"github.com/strata-db/strata/vfs"
 )
 
@@ -47,6 +48,31 @@ func TestDatabaseCalledUnfinishedIsKept(t *testing.T) {
 		require.NoError(t, hasKey(fs, "copy.unfinished", "b"), name)
 		_, err := fs.Stat("copy")
 		require.True(t, isNotExist(err), name)
+	}
+}
+
+// The remains of a copy that was cut short opened as a database that lacks most of
+// what was to be in it.
+func TestUnfinishedCopyDoesNotOpen(t *testing.T) {
+	for name, copyTo := range copiers {
+		fs := vfs.NewFault(vfs.NewMem())
+		makeWith(t, fs, "db", "a")
+		begun := false // CURRENT is there
+		fs.Add(&vfs.Rule{Err: syscall.EIO, Match: func(op vfs.Op) bool {
+			fails := begun && strings.HasPrefix(op.Name, "copy")
+			begun = begun || op.Kind == vfs.OpRename && strings.HasPrefix(op.Name, "copy")
+			return fails
+		}})
+		require.Error(t, copyTo(fs, "copy"), name)
+		fs.Clear()
+		state, _, err := version.Exists(fs, "copy.unfinished")
+		require.NoError(t, err, name)
+		require.Equal(t, version.StateLevelDB, state, name)
+		for _, o := range []Options{{FS: fs}, {FS: fs, ReadOnly: true}} {
+			_, err := Open("copy.unfinished", &o)
+			require.ErrorIs(t, err, ErrNotDatabase, name)
+			require.ErrorContains(t, err, "remove it", name)
+		}
 	}
 }
 
