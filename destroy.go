@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/version"
@@ -31,11 +30,15 @@ func destroy(fs vfs.FS, dir string) error {
 	if err != nil {
 		return err
 	}
-	if !isDatabase(names) {
+	is, err := isDatabase(fs, dir, names)
+	if err != nil {
+		return err
+	}
+	if !is {
 		if len(names) == 0 {
 			return nil
 		}
-		return fmt.Errorf("%w: neither CURRENT nor %s is there", ErrNotDatabase, base.MarkerName)
+		return fmt.Errorf("%w: it has no manifest, and no CURRENT or %s that names one; if it is one, remove its files by hand", ErrNotDatabase, base.MarkerName)
 	}
 	lock, err := fs.Lock(filepath.Join(dir, base.LockName), false)
 	if err != nil {
@@ -74,14 +77,24 @@ func destroy(fs vfs.FS, dir string) error {
 	return errors.Join(errs...)
 }
 
-// isDatabase reports whether names are those of a database's directory.
-func isDatabase(names []string) bool {
+// isDatabase reports whether dir, which holds names, has a manifest, or a pointer that
+// names one. Other programs have files called CURRENT, 1.log and MANIFEST-old.txt too.
+func isDatabase(fs vfs.FS, dir string, names []string) (bool, error) {
 	for _, name := range names {
-		if name == base.CurrentName || name == base.MarkerName || strings.HasPrefix(name, "MANIFEST-") || strings.HasPrefix(name, "STRATA-") {
-			return true
+		switch t, _ := base.ParseFileName(name); t {
+		case base.FileManifest, base.FileManifestUpgr:
+			return true, nil
+		case base.FileCurrent, base.FileMarker:
+			_, err := version.ReadPointer(version.Options{FS: fs, Dir: dir}, t == base.FileMarker)
+			if err == nil {
+				return true, nil
+			}
+			if !errors.Is(err, ErrCorruption) && !isNotExist(err) && !errors.Is(err, version.ErrNewerRelease) {
+				return false, err
+			}
 		}
 	}
-	return false
+	return false, nil
 }
 
 func removeIfEmpty(fs vfs.FS, dir string) {

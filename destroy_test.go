@@ -51,3 +51,23 @@ func TestDestroy(t *testing.T) {
 		}
 	}
 }
+
+// A directory that only looks a little like a database's was destroyed: the file
+// names of others begin like those of a manifest, or are CURRENT.
+func TestDestroyWantsAManifest(t *testing.T) {
+	for _, name := range []string{"CURRENT", "STRATA", "MANIFEST-old.txt", "STRATA-notes", "LOCK", "LOG"} {
+		fs := vfs.NewMem()
+		require.NoError(t, fs.MkdirAll("dir"))
+		for _, name := range []string{name, "2026.log", "1.tmp"} {
+			f, err := fs.Create("dir/" + name)
+			require.NoError(t, err)
+			_, err = f.Write([]byte("mine\n"))
+			require.NoError(t, err)
+			require.NoError(t, f.Close())
+		}
+		require.ErrorIs(t, Destroy("dir", &Options{FS: fs}), ErrNotDatabase, name)
+		names, err := fs.List("dir")
+		require.NoError(t, err)
+		require.ElementsMatch(t, []string{name, "2026.log", "1.tmp"}, names)
+	}
+}
