@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -219,6 +220,30 @@ func TestInvalidOptions(t *testing.T) {
 	} {
 		_, err := Open("db", &o)
 		require.ErrorIs(t, err, ErrInvalidOptions, "%+v", o)
+	}
+}
+
+// A numbered temporary file of another program was removed when a database was made
+// beside it; one that an interrupted creation left is still in nobody's way.
+func TestOpenLeavesTemporaryFilesOfOthers(t *testing.T) {
+	for content, mine := range map[string]bool{"letter": false, strings.Repeat("x", 5000): false, "": true, "MANIFEST-000001\n": true, "\x00\x00": true} {
+		fs := vfs.NewMem()
+		require.NoError(t, fs.MkdirAll("db"))
+		f, err := fs.Create("db/5.tmp")
+		require.NoError(t, err)
+		_, err = f.Write([]byte(content))
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		db, err := Open("db", &Options{FS: fs})
+		if mine {
+			require.NoError(t, err, "%q", content)
+			require.NoError(t, db.Close())
+			continue
+		}
+		require.ErrorIs(t, err, ErrNotDatabase)
+		require.ErrorContains(t, err, "5.tmp")
+		_, err = fs.Stat("db/5.tmp")
+		require.NoError(t, err)
 	}
 }
 

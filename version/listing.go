@@ -160,7 +160,43 @@ func Exists(fsys vfs.FS, dir string) (State, *Listing, error) {
 	if err == nil && rest != "" {
 		err = base.Corruptf(base.CurrentName, -1, "missing, but %s is here; Repair can rebuild the database", rest)
 	}
+	if err == nil {
+		err = l.disown(fsys, dir)
+	}
 	return StateNew, l, err
+}
+
+// disown counts temporary files as foreign that an interrupted Create cannot have
+// left: a database made here would remove them.
+func (l *Listing) disown(fsys vfs.FS, dir string) error {
+	var first error
+	l.Files = slices.DeleteFunc(l.Files, func(f ListedFile) bool {
+		if f.Type != base.FileTemp {
+			return false
+		}
+		b, err := readSmall(fsys, dir, f.Name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || err == nil && pointerBegun(b):
+			return false
+		case err != nil && !errors.Is(err, base.ErrCorruption):
+			first = err
+			return false
+		}
+		l.Foreign = append(l.Foreign, f.Name)
+		return true
+	})
+	return first
+}
+
+// pointerBegun reports whether b may be what a power cut left of a pointer file.
+func pointerBegun(b []byte) bool {
+	for _, name := range []string{"MANIFEST-", "STRATA-"} {
+		n := min(len(b), len(name))
+		if string(b[:n]) == name[:n] {
+			return true
+		}
+	}
+	return allZero(b)
 }
 
 // remains returns the name of a file that only a database with content has.
