@@ -1,6 +1,7 @@
 package strata
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/version"
-	"github.com/strata-db/strata/vfs"
 	"github.com/strata-db/strata/wal"
 )
 
@@ -83,7 +83,15 @@ type RepairOptions struct {
 // Every table is read once, and those that have to be written anew a second time. It
 // needs space for these, and for all tables if the manifest is lost.
 func Repair(dir string, o *RepairOptions) (*RepairReport, error) {
-	r, err := newRepair(dir, o)
+	return RepairContext(context.Background(), dir, o)
+}
+
+// RepairContext is Repair, which ends early with the cause when ctx is done: within
+// one read or write of a file, the directory as it was. From the moment on at which
+// the result is put in place, which takes no longer than a few small files do, it is
+// finished in spite of ctx.
+func RepairContext(ctx context.Context, dir string, o *RepairOptions) (*RepairReport, error) {
+	r, err := newRepair(ctx, dir, o)
 	if err == nil {
 		err = r.locked(!r.ro.DryRun, r.run)
 	}
@@ -101,7 +109,7 @@ func Repair(dir string, o *RepairOptions) (*RepairReport, error) {
 type repair struct {
 	ro     RepairOptions
 	opts   Options
-	fs     vfs.FS
+	fs     *interruptFS
 	cmp    *base.Comparer
 	dir    string // what is read
 	dst    string // where files are made: dir, or the new database
@@ -120,13 +128,13 @@ type repair struct {
 	damaged bool                              // something has to be done
 }
 
-func newRepair(dir string, o *RepairOptions) (*repair, error) {
+func newRepair(ctx context.Context, dir string, o *RepairOptions) (*repair, error) {
 	r := &repair{dir: dir, dst: dir, report: &RepairReport{Dir: dir}}
 	if o != nil {
 		r.ro = *o
 	}
 	r.opts = r.ro.Options.withDefaults()
-	r.fs, r.cmp = r.opts.FS, r.opts.Comparer
+	r.fs, r.cmp = &interruptFS{FS: r.opts.FS, ctx: ctx}, r.opts.Comparer
 	r.report.DryRun = r.ro.DryRun
 	return r, r.opts.validate()
 }
@@ -165,6 +173,9 @@ func (r *repair) run() (err error) {
 	retired := r.retired()
 	if r.ro.DryRun {
 		return nil
+	}
+	if err := r.fs.settle(); err != nil {
+		return err
 	}
 	return r.publish(retired)
 }

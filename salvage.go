@@ -1,6 +1,7 @@
 package strata
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -16,8 +17,14 @@ import (
 // The new database is put together beside out and renamed when it is durable, so that
 // out is whole or absent. With DryRun nothing is written.
 func Salvage(dir, out string, o *RepairOptions) (*RepairReport, error) {
+	return SalvageContext(context.Background(), dir, out, o)
+}
+
+// SalvageContext is Salvage, which ends early with the cause when ctx is done: within
+// one read or write of a file, and out is absent.
+func SalvageContext(ctx context.Context, dir, out string, o *RepairOptions) (*RepairReport, error) {
 	out = filepath.Clean(out) // its own name goes on below
-	r, err := newRepair(dir, o)
+	r, err := newRepair(ctx, dir, o)
 	r.report.Out, r.fresh = out, true
 	if err == nil {
 		err = r.locked(false, func() error { return r.salvageTo(out) })

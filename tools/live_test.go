@@ -166,7 +166,10 @@ func TestInterrupt(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	for _, args := range [][]string{{"scan", dir}, {"compact", dir}, {"checkpoint", dir, dir + "-copy"}, {"export", dir}} {
+	for _, args := range [][]string{
+		{"scan", dir}, {"compact", dir}, {"checkpoint", dir, dir + "-copy"}, {"export", dir},
+		{"repair", dir}, {"repair", dir, "--dry-run"}, {"salvage", dir, dir + "-copy"},
+	} {
 		var out, errs bytes.Buffer
 		if status := tools.Main(ctx, tools.Env{Out: &out, Err: &errs}, args); status != tools.ExitFailed {
 			t.Errorf("%v: status %d: %s", args, status, &errs)
@@ -176,7 +179,7 @@ func TestInterrupt(t *testing.T) {
 		t.Error(errs)
 	}
 	if _, _, status := run(t, tools.Env{}, "scan", dir+"-copy"); status != tools.ExitFailed {
-		t.Error("an interrupted checkpoint left a database")
+		t.Error("an interrupted checkpoint or salvage left a database")
 	}
 }
 

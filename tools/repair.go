@@ -18,14 +18,14 @@ var repairCommands = []*Command{
 		Name: "repair", Args: "DIR", Short: "make an openable database of what is readable", least: 1, most: 1, Writes: true,
 		Long: "Says what it found in each file. What is out of use afterwards lies in DIR/lost, nothing is deleted, and\n" +
 			"a sound database stays as it is. Try --dry-run first: it changes nothing. Fails, with status 1, if\n" +
-			"something could not be read.",
+			"something could not be read. An interrupt leaves DIR as it was.",
 		Example: "strata repair db --dry-run\nstrata repair db",
 		make:    func() action { return new(repairCommand) },
 	},
 	{
 		Name: "salvage", Args: "DIR NEWDIR", Short: "write what is readable to a new database", least: 2, most: 2, Writes: true,
 		Long: "DIR stays as it is; NEWDIR must not exist, and is whole or absent. Fails, with status 1, if something\n" +
-			"could not be read.",
+			"could not be read. An interrupt leaves no NEWDIR.",
 		Example: "strata salvage db db-new",
 		make:    func() action { return &repairCommand{salvage: true} },
 	},
@@ -45,7 +45,7 @@ func (x *repairCommand) flags(fs *flag.FlagSet) {
 	fs.BoolVar(&x.behind, "behind-tears", false, "also take batches behind the torn end of a log, which a plain open drops")
 }
 
-func (x *repairCommand) run(_ context.Context, c *console, args []string) error {
+func (x *repairCommand) run(ctx context.Context, c *console, args []string) error {
 	name := x.order
 	if name == "" {
 		name = c.guessOrder(args[0])
@@ -62,9 +62,9 @@ func (x *repairCommand) run(_ context.Context, c *console, args []string) error 
 	var r *strata.RepairReport
 	var err error
 	if x.salvage {
-		r, err = strata.Salvage(args[0], args[1], o)
+		r, err = strata.SalvageContext(ctx, args[0], args[1], o)
 	} else {
-		r, err = strata.Repair(args[0], o)
+		r, err = strata.RepairContext(ctx, args[0], o)
 	}
 	if err != nil {
 		return err
