@@ -12,7 +12,9 @@ import (
 )
 
 // Metrics is the state of a database at one moment, and counts since Open.
-// String prints it as a table.
+// String prints it as a table. Package encoding/json writes and reads it as it
+// is, durations in nanoseconds; "strata doctor --metrics" says in words what such
+// a file shows, and tools.Diagnose does for a program.
 type Metrics struct {
 	Levels [version.NumLevels]LevelMetrics
 

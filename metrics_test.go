@@ -1,6 +1,8 @@
 package strata
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -35,4 +37,21 @@ func TestMetricsBesideManifestSync(t *testing.T) {
 	}
 	close(release)
 	require.NoError(t, <-flushed)
+}
+
+// What an application saves as JSON is all there when it is read again.
+func TestMetricsAsJSON(t *testing.T) {
+	db := openMem(t, nil)
+	defer db.NewSnapshot().Close()
+	for i := range 100 {
+		mustPut(t, db, fmt.Sprint("key", i), "value")
+	}
+	require.NoError(t, db.Flush())
+	m := db.Metrics()
+	m.Stalls["level0"] = StallMetrics{Count: 3, Duration: time.Second}
+	b, err := json.Marshal(m)
+	require.NoError(t, err)
+	var read Metrics
+	require.NoError(t, json.Unmarshal(b, &read))
+	require.Equal(t, *m, read)
 }

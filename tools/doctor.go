@@ -2,83 +2,109 @@ package tools
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"strings"
+	"unicode"
 
+	"github.com/strata-db/strata"
 	"github.com/strata-db/strata/internal/base"
+	"github.com/strata-db/strata/version"
 )
 
-type doctorCommand struct{ full bool }
+type doctorCommand struct {
+	full    bool
+	metrics string
+}
 
 func (d *doctorCommand) flags(fs *flag.FlagSet) {
-	fs.BoolVar(&d.full, "full", false, "read every byte, as verify does")
+	fs.BoolVar(&d.full, "full", false, "read every byte, as verify does, and count what tables of other engines hold")
+	fs.StringVar(&d.metrics, "metrics", "", "look at the metrics in `file`, saved by the application as JSON; - is standard input")
 }
 
-// A finding is one thing that doctor has to say.
-type finding struct {
-	Grade string `json:"grade"` // "ok", "note", "look" or "damaged"
-	What  string `json:"what"`
-	Do    string `json:"do,omitempty"`
-}
-
-// The bounds at which doctor speaks up.
-const (
-	manyLevel0    = 12        // tables, at which this engine begins to slow writers down
-	manyTombs     = 0.3       // of the entries
-	largeLog      = 256 << 20 // bytes: seconds of replay at the next open
-	largeManifest = 64 << 20
-	smallTable    = 64 << 10 // on average
-	manyTables    = 1000
-	lowDisk       = 0.1
-)
-
+// examination is doctor at work on a directory.
 type examination struct {
-	c        *console
-	dir      string
-	findings []finding
-}
-
-func (x *examination) ok(format string, args ...any) {
-	x.findings = append(x.findings, finding{Grade: "ok", What: fmt.Sprintf(format, args...)})
-}
-
-func (x *examination) look(do, format string, args ...any) {
-	x.findings = append(x.findings, finding{Grade: "look", What: fmt.Sprintf(format, args...), Do: do})
-}
-
-func (x *examination) damaged(do, format string, args ...any) {
-	x.findings = append(x.findings, finding{Grade: "damaged", What: fmt.Sprintf(format, args...), Do: do})
+	findings
+	c   *console
+	dir string
 }
 
 func (d *doctorCommand) run(ctx context.Context, c *console, args []string) error {
-	x := &examination{c: c, dir: args[0]}
-	if err := x.examine(ctx, d.full); err != nil {
-		return err
+	if len(args) == 0 && d.metrics == "" {
+		return usagef("doctor wants a directory, or --metrics FILE, or both")
 	}
-	damaged := 0
-	for _, f := range x.findings {
-		if f.Grade == "damaged" {
-			damaged++
-		}
-		if c.json {
-			continue
-		}
-		mark := map[string]string{"ok": green, "note": bold, "look": yellow, "damaged": red}[f.Grade]
-		c.printf("%s  %s\n", c.paint(mark, fmt.Sprintf("%-7s", f.Grade)), f.What)
-		if f.Do != "" {
-			c.printf("         -> %s\n", f.Do)
-		}
-	}
-	if c.json {
-		if err := c.emit(map[string]any{"dir": args[0], "findings": x.findings}); err != nil {
+	var all findings
+	result := map[string]any{}
+	name := d.metrics
+	if d.metrics != "" {
+		m, err := c.readMetrics(d.metrics)
+		if err != nil {
 			return err
 		}
+		all = Diagnose(m)
+		result["metrics"] = d.metrics
 	}
-	if damaged > 0 {
-		return fmt.Errorf("%s: %w: %s", args[0], ErrDamaged, plural(damaged, "finding"))
+	if len(args) > 0 {
+		name = args[0]
+		result["dir"] = name
+		x := &examination{c: c, dir: name, findings: all}
+		if err := x.examine(ctx, d.full); err != nil {
+			return err
+		}
+		all = x.findings
+	}
+	if c.json {
+		result["findings"] = all
+		if err := c.emit(result); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range all {
+			c.finding(f)
+		}
+	}
+	if n := all.count(GradeDamaged); n > 0 {
+		return fmt.Errorf("%s: %w: %s", name, ErrDamaged, plural(n, "finding"))
 	}
 	return nil
+}
+
+// maxMetricsFile is more than any Metrics takes as JSON.
+const maxMetricsFile = 1 << 20
+
+// readMetrics reads Metrics that json.Marshal wrote.
+func (c *console) readMetrics(name string) (*strata.Metrics, error) {
+	r := c.In
+	if name != "-" {
+		f, err := c.FS.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		r = io.NewSectionReader(f, 0, maxMetricsFile+1)
+	}
+	if r == nil {
+		return nil, usagef("there is nothing to read from")
+	}
+	b, err := io.ReadAll(io.LimitReader(r, maxMetricsFile+1))
+	if err != nil {
+		return nil, err
+	}
+	var m strata.Metrics
+	var has struct{ Levels, Snapshots, LastSeq json.RawMessage }
+	if err = json.Unmarshal(b, &has); err == nil && (has.Levels == nil || has.Snapshots == nil || has.LastSeq == nil) {
+		err = errors.New("Levels, Snapshots or LastSeq is missing")
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &m)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s is not what json.Marshal makes of DB.Metrics: %w", name, err)
+	}
+	return &m, nil
 }
 
 func (x *examination) examine(ctx context.Context, full bool) error {
@@ -99,7 +125,7 @@ func (x *examination) examine(ctx context.Context, full bool) error {
 		x.look("dump, lsm, sst and wal work without it; an application embeds these commands with its own order",
 			"keys are ordered by %q, which this program does not know", in.Comparer)
 	}
-	st, err := x.c.stats(ctx, x.dir, false)
+	st, counted, err := x.stats(ctx, full)
 	switch {
 	case errors.Is(err, base.ErrCorruption):
 		p := problemOf(err)
@@ -107,20 +133,33 @@ func (x *examination) examine(ctx context.Context, full bool) error {
 	case err != nil:
 		return err
 	default:
-		x.shape(st)
+		x.history(in, st.Files[2].Bytes)
+		if err := x.shape(ctx, st, counted); err != nil {
+			return err
+		}
 	}
 	x.disk()
 	return x.content(ctx, full)
 }
 
+// stats counts what tables hold. With count those without properties are read
+// through, unless there is damage, which content names.
+func (x *examination) stats(ctx context.Context, count bool) (st *dirStats, counted bool, err error) {
+	if st, err = x.c.stats(ctx, x.dir, count); count && errors.Is(err, base.ErrCorruption) {
+		count = false
+		st, err = x.c.stats(ctx, x.dir, count)
+	}
+	return st, count, err
+}
+
 // shape looks at counts and sizes.
-func (x *examination) shape(st *dirStats) {
+func (x *examination) shape(ctx context.Context, st *dirStats, counted bool) error {
 	x.ok("%s in tables, %s in logs", formatBytes(st.Total.Bytes), formatBytes(uint64(st.Files[1].Bytes)))
 	if n := st.Levels[0].Tables; n >= manyLevel0 {
-		x.look("strata compact "+x.dir, "%d tables in level 0: reads look at all of them, and writers are slowed down", n)
+		x.backlog(n, "strata compact "+x.dir)
 	}
-	if t := st.Total; t.Entries > 1000 && float64(t.Tombstones) > manyTombs*float64(t.Entries) {
-		x.look("strata compact "+x.dir, "%d of %d entries are tombstones: scans step over them", t.Tombstones, t.Entries)
+	if err := x.deleted(ctx, &st.Total, counted); err != nil {
+		return err
 	}
 	if n := st.Total.Tables; n >= manyTables && st.Total.Bytes/uint64(n) < smallTable {
 		x.look("strata compact "+x.dir, "%d tables of %s on average", n, formatBytes(st.Total.Bytes/uint64(n)))
@@ -128,12 +167,64 @@ func (x *examination) shape(st *dirStats) {
 	if n := st.Files[1].Bytes; n > largeLog {
 		x.look("open the database and Flush", "%s of log will be replayed at the next open", formatBytes(uint64(n)))
 	}
-	if n := st.Files[2].Bytes; n > largeManifest {
-		x.look("open the database for writing: a new manifest is begun", "%s of manifest is read at each open", formatBytes(uint64(n)))
-	}
 	if n := st.Files[3].Files; n > 0 {
 		x.look("nothing: the next open for writing removes them", "%s left over, %s", plural(n, "file"), formatBytes(uint64(st.Files[3].Bytes)))
 	}
+	return nil
+}
+
+// history looks at the length of the manifest.
+func (x *examination) history(in *version.Inspection, bytes int64) {
+	need := int64(4 << 10)
+	tables := 0
+	for _, files := range in.Contents.Files {
+		tables += len(files)
+		for _, f := range files {
+			need += int64(len(f.Smallest.UserKey)+len(f.Largest.UserKey)) + 40
+		}
+	}
+	if bytes > largeManifest || bytes > idleManifest && bytes > longNeed*need {
+		x.look("open the database for writing: a new manifest is begun",
+			"%s of manifest, %s, are read at each open to find %s", formatBytes(uint64(bytes)), plural(in.Contents.Edits, "edit"), plural(tables, "live table"))
+	}
+}
+
+// deleted looks for tombstones, and if there are some, for the range of keys that is
+// full of them.
+func (x *examination) deleted(ctx context.Context, n *levelStats, counted bool) error {
+	if n.Entries < fewEntries || n.Tombstones < fewEntries/10 {
+		return nil
+	}
+	r, err := (&inspectCommand{count: counted}).read(ctx, x.c, x.dir)
+	if err != nil {
+		return err
+	}
+	if r.cmp != nil {
+		if axis := newKeyAxis(r.cmp, r.axisKeys()); axis != nil {
+			if d, ok := deletedRange(r.bins(axis, base.FormatKey)); ok {
+				do := "strata compact " + x.dir + " --from " + quoteKey(d.from)
+				if !d.atEnd {
+					do += " --to " + quoteKey(d.to)
+				}
+				x.look(do, "%s", d)
+				return nil
+			}
+		}
+	}
+	if float64(n.Tombstones) > manyTombs*float64(n.Entries) {
+		x.tombstones(n.Tombstones, n.Entries, "strata compact "+x.dir)
+	}
+	return nil
+}
+
+// quoteKey returns a key, as it is printed, for a command line.
+func quoteKey(printed string) string {
+	if strings.IndexFunc(printed, func(r rune) bool {
+		return !strings.ContainsRune("+-./:@_", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) < 0 && printed != "" {
+		return printed
+	}
+	return "'" + strings.ReplaceAll(printed, "'", `'\''`) + "'"
 }
 
 func (x *examination) disk() {
@@ -168,7 +259,7 @@ func (x *examination) content(ctx context.Context, full bool) error {
 		x.damaged("strata repair "+x.dir+" --dry-run", "%s at %d: %s", p.File, p.Offset, p.What)
 	}
 	for _, n := range r.Notes {
-		x.findings = append(x.findings, finding{Grade: "note", What: n})
+		x.note("%s", n)
 	}
 	switch {
 	case len(r.Problems) > 0:
@@ -176,7 +267,7 @@ func (x *examination) content(ctx context.Context, full bool) error {
 		x.ok("every checksum and every order is right: %s, %s", plural(r.Tables, "table"), plural(r.Logs, "log"))
 	default:
 		x.ok("the log can be replayed: %s", plural(r.LogEntries, "entry"))
-		x.findings = append(x.findings, finding{Grade: "note", What: "tables were not read through", Do: "strata verify " + x.dir})
+		x.findings = append(x.findings, Finding{GradeNote, "tables were not read through", "strata verify " + x.dir})
 	}
 	return nil
 }

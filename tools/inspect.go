@@ -88,8 +88,7 @@ func (c *console) keyLabel(key []byte) string {
 // printTree prints the page's numbers.
 func (c *console) printTree(p *treePage) {
 	for _, f := range p.Findings {
-		mark := map[string]string{"ok": green, "note": bold, "look": yellow, "damaged": red}[f.Grade]
-		c.printf("%s  %s\n", c.paint(mark, fmt.Sprintf("%-7s", f.Grade)), f.What)
+		c.finding(f)
 	}
 	c.printf("\n%s, %s, %s, read amplification %d\n", p.Manifest, plural(p.Edits, "edit"), p.Comparer, p.ReadAmp)
 	last := p.Frames[len(p.Frames)-1]

@@ -49,11 +49,18 @@ type picture struct {
 // paint makes one of the pictures and returns its directory.
 func paint(t *testing.T, name string) string {
 	t.Helper()
-	d := &picture{dir: t.TempDir() + "/" + name}
+	dir := t.TempDir() + "/" + name
+	paintAt(t, name, dir)
+	return dir
+}
+
+// paintAt makes one of the pictures in a directory.
+func paintAt(t *testing.T, name, dir string) {
+	t.Helper()
+	d := &picture{dir: dir}
 	d.open(t, strata.Leveled(strata.LeveledOptions{TableBytes: 32 << 10, BaseBytes: 160 << 10, FanOut: 8, TombstonePercent: -1}))
 	pictures[name](t, d)
 	d.close(t)
-	return d.dir
 }
 
 func (d *picture) open(t *testing.T, p strata.Policy) {

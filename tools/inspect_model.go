@@ -21,7 +21,7 @@ type treePage struct {
 	Comparer string       `json:"comparer"`
 	Edits    int          `json:"edits"`
 	LogBytes int64        `json:"log_bytes"`
-	Findings []finding    `json:"findings"`
+	Findings findings     `json:"findings"`
 	Tables   int          `json:"tables"`
 	Bytes    uint64       `json:"bytes"`
 	ReadAmp  int          `json:"read_amplification"`
@@ -255,49 +255,59 @@ func (r *treeReading) largest(p *treePage, label func([]byte) string) {
 
 // findings says what stands out, by the bounds of doctor.
 func (r *treeReading) findings(p *treePage) {
-	add := func(grade, format string, args ...any) {
-		p.Findings = append(p.Findings, finding{Grade: grade, What: fmt.Sprintf(format, args...)})
-	}
+	f := &p.Findings
 	for i, d := range r.damage {
 		if i == 10 {
-			add("damaged", "and %s more", plural(len(r.damage)-i, "damaged table"))
+			f.damaged("", "and %s more", plural(len(r.damage)-i, "damaged table"))
 			break
 		}
-		add("damaged", "%s: %s", d.File, d.What)
+		f.damaged("", "%s: %s", d.File, d.What)
 	}
 	if n := len(r.in.Contents.Files[0]); n >= manyLevel0 {
-		add("look", "%d tables in level 0: a read may look at all of them, and if the policy is to compact them, writers are slowed down until that is done", n)
+		f.backlog(n, "")
 	}
-	if lo, hi, share, ok := deletedRange(p.Bins); ok {
-		add("look", "about %.0f %% of the entries from %s to %s are tombstones: scans step over them until a compaction drops them", 100*share, lo, hi)
+	if d, ok := deletedRange(p.Bins); ok {
+		f.look("", "%s", d)
 	} else if p.Tombs > manyTombs {
-		add("look", "%.0f %% of the entries are tombstones: scans step over them", 100*p.Tombs)
+		f.look("", "%.0f %% of the entries are tombstones: scans step over them", 100*p.Tombs)
 	}
 	switch {
 	case len(p.Findings) > 0:
 	case p.Tables == 0:
-		add("ok", "there are no tables yet: what was written is in the logs")
+		f.ok("there are no tables yet: what was written is in the logs")
 	case p.Tombs < 0:
-		add("ok", "nothing stands out: level 0 is short")
+		f.ok("nothing stands out: level 0 is short")
 	default:
-		add("ok", "nothing stands out: level 0 is short, tombstones are few")
+		f.ok("nothing stands out: level 0 is short, tombstones are few")
 	}
 	if r.unread > 0 {
-		add("note", "%s not looked into", plural(r.unread, "table"))
+		f.note("%s not looked into", plural(r.unread, "table"))
 	}
 	if p.Tombs < 0 && p.Tables > 0 {
-		add("note", "tombstones are not known: the tables do not count them, --count reads them through")
+		f.note("tombstones are not known: the tables do not count them, --count reads them through")
 	}
 	if r.in.Tear != nil {
-		add("note", "%s ends in a torn record, as a crash or a writer under way leaves it", p.Manifest)
+		f.note("%s ends in a torn record, as a crash or a writer under way leaves it", p.Manifest)
 	}
 	if r.cmp == nil {
-		add("note", "keys are ordered by %q, which this program does not know: tables are drawn by number", p.Comparer)
+		f.note("keys are ordered by %q, which this program does not know: tables are drawn by number", p.Comparer)
 	}
 }
 
+// A deletedStretch is a range of keys of which many are deleted.
+type deletedStretch struct {
+	from, to string
+	atEnd    bool // there are no keys behind it
+	share    float64
+}
+
+// String says what is there.
+func (d deletedStretch) String() string {
+	return fmt.Sprintf("about %.0f %% of the entries from %s to %s are tombstones: scans step over them until a compaction drops them", 100*d.share, d.from, d.to)
+}
+
 // deletedRange returns the largest stretch of bins full of tombstones.
-func deletedRange(bins []keyBin) (lo, hi string, share float64, ok bool) {
+func deletedRange(bins []keyBin) (found deletedStretch, ok bool) {
 	var best keyBin
 	for i := 0; i < len(bins); i++ {
 		j := i
@@ -308,9 +318,9 @@ func deletedRange(bins []keyBin) (lo, hi string, share float64, ok bool) {
 		}
 		if sum.tombstones > best.tombstones && sum.entries > 100 {
 			best, ok = sum, true
-			lo, hi = bins[i].From, bins[min(j, len(bins)-1)].From
+			found = deletedStretch{bins[i].From, bins[min(j, len(bins)-1)].From, j == len(bins), sum.tombstones / sum.entries}
 		}
 		i = j
 	}
-	return lo, hi, best.tombstones / max(1, best.entries), ok
+	return found, ok
 }

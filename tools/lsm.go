@@ -31,9 +31,11 @@ var treeCommands = []*Command{
 		make:    func() action { return new(statsCommand) },
 	},
 	{
-		Name: "doctor", Args: "DIR", Short: "say what is wrong or slow, and what to do about it", least: 1, most: 1,
-		Long:    "A quick look at everything; --full reads every byte too, as verify does. Fails if there is damage.",
-		Example: "strata doctor db\nstrata doctor db --full",
+		Name: "doctor", Args: "[DIR]", Short: "say what is wrong or slow, and what to do about it", least: 0, most: 1,
+		Long: "A quick look at everything; --full reads every byte too, as verify does. Fails if there is damage.\n" +
+			"What only the running program knows (snapshots and iterators left open, stalled writers, caches) it can\n" +
+			"save: --metrics reads what json.Marshal makes of DB.Metrics, with or without a directory.",
+		Example: "strata doctor db\nstrata doctor db --full\nstrata doctor --metrics metrics.json",
 		make:    func() action { return new(doctorCommand) },
 	},
 }

@@ -31,6 +31,9 @@ func (noUsage) Usage(string) (vfs.DiskUsage, error) { return vfs.DiskUsage{}, er
 // tool there are
 //
 //	copy CASE DIR        copy a database of the corpus
+//	paint NAME DIR       make one of the databases of inspect_data_test.go
+//	tire DIR EDITS       give a database a manifest that so many edits have gone into
+//	fixture FILE         copy a file of testdata
 //	flip FILE OFFSET     flip the lowest bit of a byte
 //	cut FILE SIZE        cut a file
 //	rm FILE              remove a file
@@ -82,6 +85,9 @@ func firstDifference(got, want string) string {
 	}
 	return "lines are missing at the end:\n" + got
 }
+
+// testdata is where fixtures are, wherever a test works.
+var testdata, _ = filepath.Abs("testdata")
 
 // replay runs the commands of a transcript and returns it with what they print.
 func replay(t *testing.T, text string) string {
@@ -161,6 +167,14 @@ func prepare(t *testing.T, env *tools.Env, args []string) bool {
 	switch args[0] {
 	case "copy":
 		testcorpus.CopyDir(t, testcorpus.Get(t, args[1]).DB(), args[2])
+	case "paint":
+		paintAt(t, args[1], args[2])
+	case "tire":
+		tire(t, args[1], int(number(args[2])))
+	case "fixture":
+		b, err := os.ReadFile(filepath.Join(testdata, args[1]))
+		check(err)
+		check(os.WriteFile(filepath.Base(args[1]), b, 0o644))
 	case "flip":
 		b, err := os.ReadFile(args[1])
 		check(err)
