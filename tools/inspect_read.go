@@ -84,7 +84,7 @@ func (r *treeReading) readManifest(ctx context.Context, c *console) (err error) 
 	tear, err := version.ReadManifest(c.FS, path(r.dir, r.in.Manifest), func(_ int64, e *version.Edit) error {
 		r.edits = append(r.edits, e)
 		contents.Replay(e)
-		if r.start == 0 && contents.LogNum != nil && contents.NextFileNum != nil && contents.LastSeq != nil {
+		if r.start == 0 && isStart(&contents) {
 			r.start = len(r.edits)
 		}
 		return context.Cause(ctx)

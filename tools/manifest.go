@@ -19,7 +19,11 @@ var manifestCommands = []*Command{
 	},
 	{
 		Name: "manifest summarize", Args: "FILE|DIR", Short: "count what a manifest added, moved and removed", least: 1, most: 1,
-		Example: "strata manifest summarize db",
+		Long: "First the levels, then the history in periods of equally many edits: what was flushed, what compactions\n" +
+			"read and wrote, how many tables were made and went, and at its end the sequence number and what was live.\n" +
+			"The row without counts is what the manifest begins with. LevelDB's format has no times: --times shows when the\n" +
+			"tables made in a period were last modified, of those that are still there. That is a hint; a copy changes it.",
+		Example: "strata manifest summarize db\nstrata manifest summarize db --periods 24 --times",
 		make:    func() action { return new(manifestSummarizeCommand) },
 	},
 }
@@ -167,76 +171,4 @@ func editToJSON(name string, off int64, e *version.Edit) editJSON {
 		out.Added = append(out.Added, summaryOf(a.Level, a.Meta))
 	}
 	return out
-}
-
-type manifestSummarizeCommand struct{}
-
-func (*manifestSummarizeCommand) flags(*flag.FlagSet) {}
-
-// levelHistory is what a manifest did to one level.
-type levelHistory struct {
-	Level      int    `json:"level"`
-	Live       int    `json:"live"`
-	LiveBytes  uint64 `json:"live_bytes"`
-	Added      int    `json:"added"`
-	AddedBytes uint64 `json:"added_bytes"`
-	Moved      int    `json:"moved_in"`
-	Removed    int    `json:"removed"`
-}
-
-func (m *manifestSummarizeCommand) run(ctx context.Context, c *console, args []string) error {
-	name, err := manifestOf(ctx, c, args[0])
-	if err != nil {
-		return err
-	}
-	var levels [version.NumLevels]levelHistory
-	var contents version.Contents
-	tear, err := version.ReadManifest(c.FS, name, func(_ int64, e *version.Edit) error {
-		countEdit(&levels, e)
-		contents.Replay(e)
-		return context.Cause(ctx)
-	})
-	for i := range levels {
-		levels[i].Level, levels[i].Live = i, len(contents.Files[i])
-		for _, f := range contents.Files[i] {
-			levels[i].LiveBytes += f.Size
-		}
-	}
-	if c.json {
-		if emitErr := c.emit(map[string]any{"file": filepath.Base(name), "edits": contents.Edits, "levels": levels, "torn": tear != nil}); err == nil {
-			err = emitErr
-		}
-		return err
-	}
-	c.printf("%s: %s", filepath.Base(name), plural(contents.Edits, "edit"))
-	if contents.LastSeq != nil && contents.NextFileNum != nil {
-		c.printf(", last sequence %d, next file %s", *contents.LastSeq, *contents.NextFileNum)
-	}
-	c.printf("\n")
-	g := newGrid("level", "live", "bytes", "added", "bytes added", "moved in", "removed")
-	for _, l := range levels {
-		g.add(l.Level, l.Live, formatBytes(l.LiveBytes), l.Added, formatBytes(l.AddedBytes), l.Moved, l.Removed)
-	}
-	c.grid(g)
-	if tear != nil {
-		c.notef("ends in a torn record at %d", tear.Offset)
-	}
-	return err
-}
-
-// countEdit adds what e does. A table that is removed and added at once is moved.
-func countEdit(levels *[version.NumLevels]levelHistory, e *version.Edit) {
-	removed := make(map[base.FileNum]bool)
-	for _, d := range e.Deleted {
-		removed[d.Num] = true
-		levels[d.Level].Removed++
-	}
-	for _, a := range e.Added {
-		if removed[a.Meta.Num] {
-			levels[a.Level].Moved++
-			continue
-		}
-		levels[a.Level].Added++
-		levels[a.Level].AddedBytes += a.Meta.Size
-	}
 }
