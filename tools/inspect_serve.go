@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// This file is the only user of net/http, a third of the program strata; why it stays
+// is in docs/decisions/0005-libraries.md.
+
 // listen shows the page to browsers on this machine until ctx ends.
 func (x *inspectCommand) listen(ctx context.Context, c *console, dir string) error {
 	addr, err := loopback(x.serve)
