@@ -3,169 +3,176 @@ package tools
 import (
 	"context"
 	"flag"
-	"path/filepath"
+	"fmt"
 
+	"github.com/strata-db/strata"
+	"github.com/strata-db/strata/compaction"
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/version"
 )
 
-var treeCommands = []*Command{
-	{
-		Name: "find", Args: "DIR KEY", Short: "show every place that holds a key, and what is there", least: 2, most: 2,
-		Long: "Looks into every log and table of the directory, live or left over, and prints each entry of the key,\n" +
-			"newest first, with its file, and how that file came to its level as far as the manifest tells. The last\n" +
-			"line is what a read would answer. Damaged files are named and left out, and make it fail.",
-		Example: "strata find db user:17\nstrata find db hex:00ff --hex",
-		make:    func() action { return new(findCommand) },
-	},
-	{
-		Name: "lsm", Args: "DIR", Short: "draw the tree: levels, tables, key ranges", least: 1, most: 1,
-		Example: "strata lsm db\nstrata lsm db --tables",
-		make:    func() action { return new(lsmCommand) },
-	},
-	{
-		Name: "stats", Args: "DIR", Short: "count files, bytes, entries and tombstones", least: 1, most: 1,
-		Long: "Reads the manifest and the properties of the tables. Tables of other engines have none: --count reads\n" +
-			"them through.",
-		Example: "strata stats db\nstrata stats db --count --json",
-		make:    func() action { return new(statsCommand) },
-	},
-	{
-		Name: "doctor", Args: "[DIR]", Short: "say what is wrong or slow, and what to do about it", least: 0, most: 1,
-		Long: "A quick look at everything; --full reads every byte too, as verify does. Fails if there is damage.\n" +
-			"What only the running program knows (snapshots and iterators left open, stalled writers, caches) it can\n" +
-			"save: --metrics reads what json.Marshal makes of DB.Metrics, with or without a directory.",
-		Example: "strata doctor db\nstrata doctor db --full\nstrata doctor --metrics metrics.json",
-		make:    func() action { return new(doctorCommand) },
-	},
+type lsmCommand struct {
+	tables, count bool
+	metrics       string
 }
-
-// inspect reads what pointer and manifest say, and the names in the directory.
-func (c *console) inspect(ctx context.Context, dir string) (*version.Inspection, *version.Listing, error) {
-	type both struct {
-		in *version.Inspection
-		l  *version.Listing
-	}
-	b, err := restarting(ctx, c, dir, func() (b both, err error) {
-		if b.in, err = version.Inspect(c.FS, dir); err == nil {
-			b.l, err = version.List(c.FS, dir)
-		}
-		return b, err
-	})
-	return b.in, b.l, err
-}
-
-type lsmCommand struct{ tables bool }
 
 func (x *lsmCommand) flags(fs *flag.FlagSet) {
 	fs.BoolVar(&x.tables, "tables", false, "list every table")
+	fs.BoolVar(&x.count, "count", false, "read tables without properties through, for their tombstones")
+	fs.StringVar(&x.metrics, "metrics", "", "show the metrics in `file` too, saved by the application as JSON: caches, stalls, snapshots; - is standard input")
 }
 
-// levelSummary is a level as the manifest has it.
+// levelSummary is a level as the manifest has it, and what its tables say.
 type levelSummary struct {
-	Level  int            `json:"level"`
-	Tables int            `json:"tables"`
-	Bytes  uint64         `json:"bytes"`
-	Files  []tableSummary `json:"files,omitempty"`
+	Level      int            `json:"level"`
+	Runs       int            `json:"runs"`
+	Tables     int            `json:"tables"`
+	Bytes      uint64         `json:"bytes"`
+	Score      float64        `json:"score"` // 1 and more wants compaction, by the default policy
+	Entries    uint64         `json:"entries"`
+	Tombstones uint64         `json:"tombstones"`
+	Known      int            `json:"counted_tables"` // whose entries and tombstones these are
+	Written    uint64         `json:"written_bytes"`  // since the manifest begins, moves not counted
+	Files      []tableSummary `json:"files,omitempty"`
 }
 
-func (x *lsmCommand) run(ctx context.Context, c *console, args []string) error {
-	in, l, err := c.inspect(ctx, args[0])
+// treeSummary is what lsm tells.
+type treeSummary struct {
+	Dir      string          `json:"dir"`
+	Manifest string          `json:"manifest"`
+	Comparer string          `json:"comparer"`
+	Upgraded bool            `json:"upgraded"`
+	LogNum   *base.FileNum   `json:"log_number"`
+	Logs     int             `json:"logs"`
+	LogBytes int64           `json:"log_bytes"`
+	LastSeq  *base.SeqNum    `json:"last_sequence"`
+	ReadAmp  int             `json:"read_amplification"`
+	WriteAmp float64         `json:"write_amplification"` // since the manifest begins; 0 if nothing was flushed
+	Levels   []levelSummary  `json:"levels"`
+	Metrics  *strata.Metrics `json:"metrics,omitempty"`
+}
+
+func (x *lsmCommand) run(ctx context.Context, c *console, args []string) (err error) {
+	var m *strata.Metrics
+	if x.metrics != "" {
+		if m, err = c.readMetrics(x.metrics); err != nil {
+			return err
+		}
+	}
+	r, err := (&inspectCommand{count: x.count}).read(ctx, c, args[0])
 	if err != nil {
 		return err
 	}
-	cmp := c.order(in.Comparer)
-	var levels []levelSummary
-	g := newGrid("level", "tables", "bytes", "largest table", "keys ")
-	total := levelSummary{}
-	for level := range version.NumLevels {
-		s := levelSummary{Level: level, Tables: len(in.Contents.Files[level])}
-		largest := uint64(0)
-		for _, f := range ordered(in, level, cmp) {
-			s.Bytes += f.Size
-			largest = max(largest, f.Size)
-			s.Files = append(s.Files, summaryOf(level, f))
-		}
-		total.Tables += s.Tables
-		total.Bytes += s.Bytes
-		levels = append(levels, s)
-		g.add(level, s.Tables, formatBytes(s.Bytes), formatBytes(largest), c.span(in, level, cmp))
-	}
+	s := r.summary()
+	s.Metrics = m
 	if c.json {
-		return c.emit(map[string]any{
-			"dir": args[0], "manifest": in.Manifest, "comparer": in.Comparer, "upgraded": in.Upgraded,
-			"log_number": in.Contents.LogNum, "last_sequence": in.Contents.LastSeq, "levels": levels,
-		})
+		err = c.emit(s)
+	} else {
+		err = x.print(c, r, s)
 	}
-	c.printf("%s, %s, log %s\n", in.Manifest, in.Comparer, *in.Contents.LogNum)
-	g.add("all", total.Tables, formatBytes(total.Bytes), "", "")
+	if err == nil && len(r.damage) > 0 {
+		err = fmt.Errorf("%s: %w: %s", args[0], ErrDamaged, plural(len(r.damage), "table"))
+	}
+	return err
+}
+
+// summary adds up the tree.
+func (r *treeReading) summary() *treeSummary {
+	s := &treeSummary{
+		Dir: r.dir, Manifest: r.in.Manifest, Comparer: r.in.Comparer, Upgraded: r.in.Upgraded,
+		LogNum: r.in.Contents.LogNum, Logs: r.logs, LogBytes: r.logBytes, LastSeq: r.in.Contents.LastSeq,
+	}
+	var p replayer
+	for _, e := range r.edits[min(len(r.edits), max(1, r.start)):] {
+		p.count(e)
+	}
+	last, written := &p.frame, uint64(0)
+	scores := r.scores()
+	for level := range version.NumLevels {
+		l := levelSummary{Level: level, Tables: len(r.in.Contents.Files[level]), Score: round(scores[level]), Written: last.Written[level]}
+		for _, f := range ordered(r.in, level, r.cmp) {
+			l.Bytes += f.Size
+			if t := r.tables[f.Num]; t != nil && t.known {
+				l.Known++
+				l.Entries += t.Entries
+				l.Tombstones += t.Tombstones
+			}
+			l.Files = append(l.Files, summaryOf(level, f))
+		}
+		if l.Runs = min(1, l.Tables); level == 0 {
+			l.Runs = l.Tables
+		}
+		s.ReadAmp += l.Runs
+		written += l.Written
+		s.Levels = append(s.Levels, l)
+	}
+	if last.Flushed > 0 {
+		s.WriteAmp = round(float64(written) / float64(last.Flushed))
+	}
+	return s
+}
+
+// scores judges the levels as the default policy does, which needs counts and sizes
+// only.
+func (r *treeReading) scores() []float64 {
+	var levels [version.NumLevels][]*version.FileMeta
+	for level := range levels {
+		levels[level] = r.in.Contents.SortedFiles(level)
+	}
+	v := version.NewVersion(base.Bytewise, levels)
+	defer v.Unref()
+	return compaction.Leveled(compaction.LeveledOptions{}).Scores(&compaction.Tree{Version: v})
+}
+
+func (x *lsmCommand) print(c *console, r *treeReading, s *treeSummary) error {
+	c.printf("%s, %s, %s in %s from %s on\n", s.Manifest, s.Comparer, formatBytes(uint64(s.LogBytes)), plural(s.Logs, "log"), *s.LogNum)
+	g := newGrid("level", "runs", "tables", "bytes", "score", "tombstones", "written", "keys ")
+	all := levelSummary{}
+	for _, l := range s.Levels {
+		all.Runs += l.Runs
+		all.Tables += l.Tables
+		all.Bytes += l.Bytes
+		all.Written += l.Written
+		all.Known += l.Known
+		all.Entries += l.Entries
+		all.Tombstones += l.Tombstones
+		g.add(l.Level, l.Runs, l.Tables, formatBytes(l.Bytes), fmt.Sprintf("%.2f", l.Score), l.tombstones(), formatBytes(l.Written), c.span(r.in, l.Level, r.cmp))
+	}
+	g.add("all", all.Runs, all.Tables, formatBytes(all.Bytes), "", all.tombstones(), formatBytes(all.Written), "")
 	c.grid(g)
+	c.printf("read amplification %d", s.ReadAmp)
+	if s.WriteAmp > 0 {
+		c.printf(", write amplification %.2f of tables since the manifest begins", s.WriteAmp)
+	}
+	c.printf("\n")
 	if x.tables {
+		l, err := version.List(c.FS, s.Dir)
+		if err != nil {
+			return err
+		}
 		for level := range version.NumLevels {
-			for _, f := range ordered(in, level, cmp) {
-				f.Type = tableType(l, in.Upgraded, f.Num)
+			for _, f := range ordered(r.in, level, r.cmp) {
+				f.Type = tableType(l, r.in.Upgraded, f.Num)
 				c.printf("L%d  %s  %s  %s\n", level, c.table(f), formatBytes(f.Size), f.Name())
 			}
 		}
 	}
+	if s.Metrics != nil {
+		c.printf("\n%s", s.Metrics)
+	}
+	for _, d := range r.damage {
+		c.notef("%s: %s", d.File, d.What)
+	}
 	return nil
 }
 
-// ordered returns the tables of a level: level 0 newest first, others by key if
-// the order is known.
-func ordered(in *version.Inspection, level int, cmp *base.Comparer) []*version.FileMeta {
-	files := in.Contents.SortedFiles(level)
-	if level > 0 && cmp != nil {
-		var levels [version.NumLevels][]*version.FileMeta
-		levels[level] = files
-		v := version.NewVersion(cmp, levels)
-		defer v.Unref()
-		return v.Files(level)
-	}
-	return files
-}
-
-// span describes the range of keys of a level.
-func (c *console) span(in *version.Inspection, level int, cmp *base.Comparer) string {
-	if cmp == nil || len(in.Contents.Files[level]) == 0 {
+// tombstones returns their share, as far as it is known.
+func (l *levelSummary) tombstones() string {
+	switch {
+	case l.Tables == 0:
 		return ""
+	case l.Known == 0 || l.Entries == 0:
+		return "-"
 	}
-	var lo, hi []byte
-	for _, f := range in.Contents.Files[level] {
-		if lo == nil || cmp.Compare(f.Smallest.UserKey, lo) < 0 {
-			lo = f.Smallest.UserKey
-		}
-		if hi == nil || cmp.Compare(f.Largest.UserKey, hi) > 0 {
-			hi = f.Largest.UserKey
-		}
-	}
-	return shorten(c.key(lo)) + " .. " + shorten(c.key(hi))
+	return percent(float64(l.Tombstones) / float64(l.Entries))
 }
-
-// shorten cuts long text for a table.
-func shorten(s string) string {
-	const most = 40
-	if len(s) <= most {
-		return s
-	}
-	return s[:most-3] + "..."
-}
-
-// live returns the level of each live table.
-func live(in *version.Inspection) map[base.FileNum]int {
-	m := make(map[base.FileNum]int)
-	for level, files := range in.Contents.Files {
-		for num := range files {
-			m[num] = level
-		}
-	}
-	return m
-}
-
-func isTable(t base.FileType) bool {
-	return t == base.FileTable || t == base.FileTableOld || t == base.FileTableUpgr
-}
-
-func isLog(t base.FileType) bool { return t == base.FileLog || t == base.FileLogUpgr }
-
-func path(dir, name string) string { return filepath.Join(dir, name) }
