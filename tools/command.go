@@ -50,7 +50,7 @@ func (c *Command) Bind(fs *flag.FlagSet) func(ctx context.Context, e *Env, args 
 			return usagef("usage: %s", strings.TrimSpace(c.Name+" "+c.Args))
 		}
 		con := e.console(o)
-		err := a.run(ctx, con, args)
+		err := c.explain(con, args, a.run(ctx, con, args))
 		if flushErr := con.w.Flush(); err == nil {
 			err = flushErr
 		}
@@ -123,7 +123,9 @@ func Report(w io.Writer, err error) int {
 	if err == nil {
 		return ExitOK
 	}
-	fmt.Fprintln(w, "strata:", strings.TrimPrefix(err.Error(), "strata: "))
+	// The causes of an error begin with the package's name, too.
+	text := strings.ReplaceAll(err.Error(), ": strata: ", ": ")
+	fmt.Fprintln(w, "strata:", strings.TrimPrefix(text, "strata: "))
 	if u := (*UsageError)(nil); errors.As(err, &u) {
 		return ExitUsage
 	}

@@ -39,6 +39,10 @@ type Env struct {
 	// at a time.
 	Progress func(Progress)
 
+	// Confirm asks a person whether to do what cannot be undone. Default: nobody is
+	// there, and the commands that would ask want --yes.
+	Confirm func(question string) (yes bool, err error)
+
 	// Clock is what durations are taken with. Default: none are measured or shown.
 	Clock func() time.Time
 }

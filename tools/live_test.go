@@ -183,6 +183,37 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// TestDestroyAsks asks a person, if there is one, and an interrupt is no yes.
+func TestDestroyAsks(t *testing.T) {
+	dir := t.TempDir() + "/db"
+	if _, errs, status := run(t, tools.Env{}, "put", dir, "k", "v", "--create"); status != tools.ExitOK {
+		t.Fatal(errs)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	for _, c := range []struct {
+		confirm func(string) (bool, error)
+		status  int
+	}{
+		{nil, tools.ExitUsage},
+		{func(string) (bool, error) { return false, nil }, tools.ExitFailed},
+		{func(string) (bool, error) { cancel(); return true, nil }, tools.ExitFailed},
+	} {
+		if status := tools.Main(ctx, tools.Env{Confirm: c.confirm}, []string{"destroy", dir}); status != c.status {
+			t.Errorf("status %d, want %d", status, c.status)
+		}
+		if out, _, _ := run(t, tools.Env{}, "get", dir, "k"); out != "v\n" {
+			t.Fatal("the database is gone")
+		}
+	}
+	yes := func(string) (bool, error) { return true, nil }
+	if _, errs, status := run(t, tools.Env{Confirm: yes}, "destroy", dir); status != tools.ExitOK {
+		t.Error(errs)
+	}
+	if out, _, _ := run(t, tools.Env{}, "get", dir, "k"); out != "" {
+		t.Error("the database is still there")
+	}
+}
+
 // TestCommandsAreDescribed keeps help complete.
 func TestCommandsAreDescribed(t *testing.T) {
 	for _, c := range tools.Commands() {

@@ -69,6 +69,9 @@ func filesOf(c *console, arg string, types ...base.FileType) ([]string, error) {
 	for _, n := range l.Names(types...) {
 		names = append(names, filepath.Join(arg, n))
 	}
+	if len(names) == 0 {
+		c.notef("%s holds no such files", arg)
+	}
 	return names, nil
 }
 

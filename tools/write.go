@@ -49,13 +49,14 @@ var writeCommands = []*Command{
 	},
 	{
 		Name: "upgrade", Args: "DIR", Short: "take a database past LevelDB's format, one way", least: 1, most: 1, Writes: true,
-		Long:    "Afterwards it may hold what LevelDB cannot represent, and LevelDB and goleveldb refuse it. Needs --yes.",
+		Long: "Afterwards it may hold what LevelDB cannot represent, and LevelDB and goleveldb refuse it. Asks first, unless --yes is\n" +
+			"given; without a terminal --yes is needed.",
 		Example: "strata upgrade db --yes",
 		make:    func() action { return new(upgradeCommand) },
 	},
 	{
 		Name: "destroy", Args: "DIR", Short: "remove a database, and only its files", least: 1, most: 1, Writes: true,
-		Long:    "Needs --yes. Files that are no database's stay.",
+		Long:    "Asks first, unless --yes is given; without a terminal --yes is needed. Files that are no database's stay.",
 		Example: "strata destroy db --yes",
 		make:    func() action { return new(destroyCommand) },
 	},
@@ -331,20 +332,34 @@ func (*checkpointCommand) run(ctx context.Context, c *console, args []string) er
 type yesFlag struct{ yes bool }
 
 func (y *yesFlag) flags(fs *flag.FlagSet) {
-	fs.BoolVar(&y.yes, "yes", false, "do it")
+	fs.BoolVar(&y.yes, "yes", false, "do it, and do not ask")
 }
 
-func (y *yesFlag) check(what string) error {
-	if !y.yes {
+// errDeclined ends a command to whose question the answer was no.
+var errDeclined = errors.New("nothing was done")
+
+// check asks, unless --yes was given.
+func (y *yesFlag) check(ctx context.Context, c *console, what string) error {
+	switch {
+	case y.yes:
+		return nil
+	case c.Confirm == nil:
 		return usagef("this %s, and cannot be undone; say --yes", what)
 	}
-	return nil
+	yes, err := c.Confirm("This " + what + ", and cannot be undone. Go on?")
+	switch {
+	case err != nil:
+		return err
+	case !yes:
+		return errDeclined
+	}
+	return context.Cause(ctx)
 }
 
 type upgradeCommand struct{ yesFlag }
 
 func (u *upgradeCommand) run(ctx context.Context, c *console, args []string) error {
-	if err := u.check("makes the database unreadable for LevelDB and goleveldb"); err != nil {
+	if err := u.check(ctx, c, "makes the database unreadable for LevelDB and goleveldb"); err != nil {
 		return err
 	}
 	in, _, err := c.inspect(ctx, args[0])
@@ -360,11 +375,11 @@ func (u *upgradeCommand) run(ctx context.Context, c *console, args []string) err
 
 type destroyCommand struct{ yesFlag }
 
-func (d *destroyCommand) run(_ context.Context, c *console, args []string) error {
-	if err := d.check("removes the database in " + args[0]); err != nil {
+func (d *destroyCommand) run(ctx context.Context, c *console, args []string) error {
+	if _, err := c.FS.Stat(args[0]); err != nil {
 		return err
 	}
-	if _, err := c.FS.Stat(args[0]); err != nil {
+	if err := d.check(ctx, c, "removes the database in "+args[0]); err != nil {
 		return err
 	}
 	return c.done(strata.Destroy(args[0], &strata.Options{FS: c.FS}))

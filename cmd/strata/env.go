@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/strata-db/strata/tools"
@@ -17,8 +20,22 @@ func newEnv() *tools.Env {
 		env.Progress = m.progress
 		env.Err = clearing{m, os.Stderr}
 		env.Out = clearing{m, os.Stdout}
+		if isTerminal(os.Stdin) {
+			env.Confirm = confirm
+		}
 	}
 	return env
+}
+
+// confirm asks a question on the terminal. Only "y" and "yes" are a yes.
+func confirm(question string) (bool, error) {
+	fmt.Fprintf(os.Stderr, "%s [y/N] ", question)
+	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return false, err
+	}
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes", nil
 }
 
 // isTerminal reports whether f is a terminal, or looks like one.
@@ -50,10 +67,19 @@ func (m *meter) progress(p tools.Progress) {
 	}
 	m.next, m.shown = now.Add(meterPeriod), true
 	if p.Total > 0 {
-		fmt.Fprintf(os.Stderr, "\r\x1b[K%s  %3d%%", p.What, 100*p.Done/p.Total)
+		fmt.Fprintf(os.Stderr, "\r\x1b[K%s  %s %3d%%", p.What, bar(p.Done, p.Total), min(100, 100*p.Done/p.Total))
 		return
 	}
 	fmt.Fprintf(os.Stderr, "\r\x1b[K%s  %d", p.What, p.Done)
+}
+
+// barCells is the width of a bar.
+const barCells = 24
+
+// bar draws how much of total is done.
+func bar(done, total int64) string {
+	n := int(float64(barCells) * min(1, max(0, float64(done)/float64(total))))
+	return "[" + strings.Repeat("#", n) + strings.Repeat("-", barCells-n) + "]"
 }
 
 func (m *meter) clear() {
