@@ -17,7 +17,8 @@ var checkCommands = []*Command{
 	{
 		Name: "verify", Args: "DIR", Short: "check every checksum and every ordering rule", least: 1, most: 1,
 		Long: "Reads the manifest, all live tables and all live logs: checksums, structure, order within and\n" +
-			"between tables, filters, counts. Writes nothing, takes no lock and works beside a live writer.\n" +
+			"between tables, filters, counts. Names the keys that damage of a table may hide. Writes nothing, takes\n" +
+			"no lock and works beside a live writer.\n" +
 			"Fails if there is damage. The torn end that a crash leaves in a log or manifest is none.",
 		Example: "strata verify /var/lib/app/db\nstrata verify db --json",
 		make:    func() action { return new(verifyCommand) },
@@ -64,6 +65,8 @@ type verifyReport struct {
 	LogEntries   int64     `json:"log_entries"`
 	Notes        []string  `json:"notes,omitempty"`
 	Problems     []problem `json:"problems"`
+
+	Affected []affectedKeys `json:"affected,omitempty"`
 }
 
 type verifyCommand struct{ orderFlag }
@@ -92,6 +95,7 @@ func (r *verifyReport) print(c *console) {
 		}
 		c.printf("%s  %s%s: %s\n", c.paint(red, "DAMAGED"), p.File, at, p.What)
 	}
+	r.printAffected(c)
 	for _, n := range r.Notes {
 		c.printf("note     %s\n", n)
 	}
@@ -238,10 +242,13 @@ func (v *verifier) table(ctx context.Context, level int, f *version.FileMeta) er
 			return nil
 		}
 		v.found(base.Corruptf(f.Name(), -1, "table of level %d is missing", level))
-		return nil
+		return v.affected(ctx, f.Name(), int64(f.Size), f, true)
 	}
 	if err != nil {
 		return err
+	}
+	if len(v.r.Problems) > before {
+		return v.affected(ctx, f.Name(), int64(f.Size), f, stats.Blocks == 0)
 	}
 	if v.cmp == nil || stats.Entries == 0 {
 		return nil
@@ -388,6 +395,9 @@ func (v *verifier) replay(ctx context.Context, segments []wal.Segment) error {
 	if t := res.Tear; t != nil && err == nil {
 		v.note("%s ends at %d: %s; %d bytes behind it do not count, as after a crash", t.File, t.Offset, t.Reason, t.DroppedBytes)
 	}
+	if errors.Is(err, base.ErrCorruption) && res.Batches > 0 {
+		v.note("the logs can be replayed up to sequence number %d; what was written behind it is affected", res.LastSeq)
+	}
 	for _, s := range res.Dropped {
 		v.note("%s lies behind a torn log and does not count", s.Name())
 	}
@@ -411,7 +421,7 @@ func (v *verifier) looseFiles(ctx context.Context, order string) error {
 	for _, f := range l.Files {
 		switch f.Type {
 		case base.FileTable, base.FileTableOld, base.FileTableUpgr:
-			if _, err := v.verifyFile(ctx, f.Name, -1); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := v.looseTable(ctx, f.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		case base.FileLog, base.FileLogUpgr:
@@ -424,4 +434,14 @@ func (v *verifier) looseFiles(ctx context.Context, order string) error {
 		return err
 	}
 	return nil
+}
+
+// looseTable checks a table that no manifest tells anything about.
+func (v *verifier) looseTable(ctx context.Context, name string) error {
+	before := len(v.r.Problems)
+	st, err := v.verifyFile(ctx, name, -1)
+	if err == nil && len(v.r.Problems) > before && v.cmp != nil {
+		err = v.affected(ctx, name, 0, nil, st.Blocks == 0)
+	}
+	return err
 }
