@@ -20,15 +20,16 @@ var walCommands = []*Command{
 		Long: "Prints each batch with its place, sequence number and entries, and the signature and sync marks of\n" +
 			"logs of this engine. Of a directory, all logs are printed. Goes on behind damage, and then fails; a torn\n" +
 			"end, as a crash leaves it, is no damage.",
-		Example: "strata wal dump db/000006.log\nstrata wal dump db --keys",
+		Example: "strata wal dump db/000006.log\nstrata wal dump db --keys --chunks",
 		make:    func() action { return new(walDumpCommand) },
 	},
 }
 
-type walDumpCommand struct{ keys bool }
+type walDumpCommand struct{ keys, chunks bool }
 
 func (w *walDumpCommand) flags(fs *flag.FlagSet) {
 	fs.BoolVar(&w.keys, "keys", false, "print keys alone, without values")
+	fs.BoolVar(&w.chunks, "chunks", false, "print the chunks that records are cut into at the borders of blocks")
 }
 
 func (w *walDumpCommand) run(ctx context.Context, c *console, args []string) error {
@@ -82,6 +83,7 @@ type walRecord struct {
 	What    string     `json:"what"` // "batch", "signature", "mark", "damage" or "torn end"
 	Seq     uint64     `json:"seq,omitempty"`
 	Bytes   int64      `json:"bytes"`
+	Chunks  []walChunk `json:"chunks,omitempty"`
 	Entries []walEntry `json:"entries,omitempty"`
 	Reason  string     `json:"reason,omitempty"`
 }
@@ -107,7 +109,7 @@ func (w *walDumpCommand) file(ctx context.Context, c *console, name string) (dam
 	if !c.json {
 		c.printf("%s\n", c.paint(bold, fmt.Sprintf("%s, %s", filepath.Base(name), formatBytes(uint64(size)))))
 	}
-	p := walPrinter{w: w, c: c, name: filepath.Base(name)}
+	p := walPrinter{w: w, c: c, name: filepath.Base(name), src: f}
 	if p.signed, err = isSigned(f, size); err != nil {
 		return false, err
 	}
@@ -142,6 +144,7 @@ func (w *walDumpCommand) file(ctx context.Context, c *console, name string) (dam
 type walPrinter struct {
 	w       *walDumpCommand
 	c       *console
+	src     io.ReaderAt
 	name    string
 	n       int // records so far
 	signed  bool
@@ -196,6 +199,12 @@ func (p *walPrinter) behind(r *record.Reader, d *record.Damage, size int64) (rec
 func (p *walPrinter) print(off int64, rec []byte) error {
 	defer func() { p.n++ }()
 	out := walRecord{File: p.name, Offset: off, What: "batch", Bytes: int64(len(rec))}
+	if p.w.chunks {
+		var err error
+		if out.Chunks, err = chunksAt(p.src, off); err != nil {
+			return err
+		}
+	}
 	if err := batch.Validate(rec); err != nil {
 		p.damaged = true
 		out.What, out.Reason = "damage", problemOf(err).What
@@ -245,6 +254,9 @@ func (p *walPrinter) line(r walRecord) error {
 		c.printf("%8d  mark: all before it is on disk, next sequence number %d\n", r.Offset, r.Seq)
 	default:
 		c.printf("%8d  %s: %s, %d bytes\n", r.Offset, c.paint(red, r.What), r.Reason, r.Bytes)
+	}
+	for _, ch := range r.Chunks {
+		c.printf("          chunk at %d, block %d: %s, %d bytes\n", ch.Offset, ch.Offset/record.BlockSize, ch.Type, ch.Bytes)
 	}
 	for _, e := range r.Entries {
 		kind := base.KindSet
