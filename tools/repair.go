@@ -17,8 +17,9 @@ var repairCommands = []*Command{
 	{
 		Name: "repair", Args: "DIR", Short: "make an openable database of what is readable", least: 1, most: 1, Writes: true,
 		Long: "Says what it found in each file. What is out of use afterwards lies in DIR/lost, nothing is deleted, and\n" +
-			"a sound database stays as it is. Try --dry-run first: it changes nothing. Fails, with status 1, if\n" +
-			"something could not be read. An interrupt leaves DIR as it was.",
+			"a sound database stays as it is. --dry-run says what would be done and lost, and changes nothing; at a\n" +
+			"terminal this is shown first, with a question, unless --yes is given. Fails, with status 1, if something\n" +
+			"could not be read. An interrupt leaves DIR as it was.",
 		Example: "strata repair db --dry-run\nstrata repair db",
 		make:    func() action { return new(repairCommand) },
 	},
@@ -37,11 +38,15 @@ type repairCommand struct {
 	salvage bool
 	dryRun  bool
 	behind  bool
+	yesFlag
 }
 
 func (x *repairCommand) flags(fs *flag.FlagSet) {
 	x.orderFlag.flags(fs)
 	fs.BoolVar(&x.dryRun, "dry-run", false, "say what would be done, and change nothing")
+	if !x.salvage {
+		x.yesFlag.flags(fs)
+	}
 	fs.BoolVar(&x.behind, "behind-tears", false, "also take batches behind the torn end of a log, which a plain open drops")
 }
 
@@ -63,7 +68,7 @@ func (x *repairCommand) run(ctx context.Context, c *console, args []string) erro
 	var err error
 	if x.salvage {
 		r, err = strata.SalvageContext(ctx, args[0], args[1], o)
-	} else {
+	} else if err = x.ask(ctx, c, args[0], *o); err == nil {
 		r, err = strata.RepairContext(ctx, args[0], o)
 	}
 	if err != nil {
@@ -78,6 +83,21 @@ func (x *repairCommand) run(ctx context.Context, c *console, args []string) erro
 		err = fmt.Errorf("%s: %w: not all could be read", args[0], ErrDamaged)
 	}
 	return err
+}
+
+// ask shows a person what a repair would do, and asks whether to go on. Programs and
+// sound databases are not asked about.
+func (x *repairCommand) ask(ctx context.Context, c *console, dir string, o strata.RepairOptions) error {
+	if x.yes || x.dryRun || c.json || c.Confirm == nil {
+		return nil
+	}
+	o.DryRun = true
+	r, err := strata.RepairContext(ctx, dir, &o)
+	if err != nil || r.Sound {
+		return err
+	}
+	c.notef("%s", r)
+	return x.check(ctx, c, "changes the database in "+dir+" as shown (what is out of use is kept in lost)")
 }
 
 // guessOrder returns the name of the order of the keys in a directory that may be

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/strata-db/strata/internal/testcorpus"
@@ -56,5 +57,30 @@ func TestRepairAndSalvage(t *testing.T) {
 		if repaired != salvaged || repaired == "" {
 			t.Errorf("%s: repair and salvage differ", c.dir)
 		}
+	}
+}
+
+// TestRepairAsks shows a person what would be done before anything is, and does not
+// ask about a sound database.
+func TestRepairAsks(t *testing.T) {
+	dir := testcorpus.Get(t, "levels-cpp").Copy(t)
+	asked := 0
+	env := tools.Env{Confirm: func(string) (bool, error) { asked++; return false, nil }}
+	if _, errs, status := run(t, env, "repair", dir); status != tools.ExitOK || asked > 0 {
+		t.Fatalf("sound: status %d, asked %d times: %s", status, asked, errs)
+	}
+	if err := os.Remove(filepath.Join(dir, "CURRENT")); err != nil {
+		t.Fatal(err)
+	}
+	before := testcorpus.Snap(t, dir)
+	_, errs, status := run(t, env, "repair", dir)
+	if status != tools.ExitFailed || asked != 1 || !strings.Contains(errs, "what would be done") {
+		t.Errorf("no: status %d, asked %d times: %s", status, asked, errs)
+	}
+	if d := before.Diff(testcorpus.Snap(t, dir), "LOCK"); len(d) > 0 {
+		t.Errorf("no: %v", d)
+	}
+	if _, errs, status := run(t, env, "repair", dir, "--yes"); status != tools.ExitOK || asked != 1 {
+		t.Errorf("--yes: status %d, asked %d times: %s", status, asked, errs)
 	}
 }
