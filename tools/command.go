@@ -51,6 +51,9 @@ func (c *Command) Bind(fs *flag.FlagSet) func(ctx context.Context, e *Env, args 
 		}
 		con := e.console(o)
 		err := c.explain(con, args, a.run(ctx, con, args))
+		if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
+			err = cause // says who ended it
+		}
 		if flushErr := con.w.Flush(); err == nil {
 			err = flushErr
 		}

@@ -71,7 +71,11 @@ func filesOf(c *console, arg string, types ...base.FileType) ([]string, error) {
 		names = append(names, filepath.Join(arg, n))
 	}
 	if len(names) == 0 {
-		c.notef("%s holds no such files", arg)
+		noun := "logs"
+		if isTable(types[0]) {
+			noun = "tables"
+		}
+		c.notef("%s: there are no %s in this directory", arg, noun)
 	}
 	return names, nil
 }
