@@ -11,6 +11,8 @@
 // Commands returns the commands as values, for a program that has a command line
 // of its own (cmd/strata gives them to cobra).
 //
+// Diagnose says of the metrics of an open database what the command doctor says.
+//
 // # What the commands keep to
 //
 // A command that only looks writes nothing and takes no lock, so it works beside
