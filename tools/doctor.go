@@ -161,6 +161,11 @@ func (x *examination) shape(ctx context.Context, st *dirStats, counted bool) err
 	if err := x.deleted(ctx, &st.Total, counted); err != nil {
 		return err
 	}
+	if n := st.Total.Tables - st.Total.Known; n > 0 && !counted {
+		x.findings = append(x.findings, Finding{
+			GradeNote, "tombstones are not known: " + plural(n, "table") + " of another engine, which keeps no counts", "strata doctor " + x.dir + " --full",
+		})
+	}
 	if n := st.Total.Tables; n >= manyTables && st.Total.Bytes/uint64(n) < smallTable {
 		x.look("strata compact "+x.dir, "%d tables of %s on average", n, formatBytes(st.Total.Bytes/uint64(n)))
 	}
