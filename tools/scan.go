@@ -122,6 +122,31 @@ func (w *walk) pass(ctx context.Context, c *console, st *walkStats, last *[]byte
 	return err
 }
 
+// progress shows how far a walk is that has come to key: by the tables it has left
+// behind. If there are none, everything is in the logs, and keys are counted.
+func (w *walk) progress(c *console, v *view, s *span, keys int64, key []byte) {
+	var done, total int64
+	for t := range v.tables() {
+		m := t.meta
+		if !s.meets(v.cmp, m.Smallest.UserKey, m.Largest.UserKey) {
+			continue
+		}
+		total += int64(m.Size)
+		behind := v.cmp.Compare(m.Largest.UserKey, key) < 0
+		if w.reverse {
+			behind = v.cmp.Compare(m.Smallest.UserKey, key) > 0
+		}
+		if behind && key != nil {
+			done += int64(m.Size)
+		}
+	}
+	if total == 0 {
+		c.progress("keys", keys, 0)
+		return
+	}
+	c.progress(plural(keys, "key"), done, total)
+}
+
 func (w *walk) steps(ctx context.Context, c *console, it *iterator.Visible, s *span, v *view, st *walkStats, last *[]byte, fn func(k base.InternalKey, value []byte) error) error {
 	move, ok := it.Next, it.First
 	if w.reverse {
@@ -133,7 +158,9 @@ func (w *walk) steps(ctx context.Context, c *console, it *iterator.Visible, s *s
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
-			c.progress("keys", st.Keys, 0)
+			if c.Progress != nil && n%(16*1024) == 0 {
+				w.progress(c, v, s, st.Keys, *last)
+			}
 		}
 		if resumed && n == 0 && v.cmp.Compare(it.Key(), *last) == 0 {
 			continue

@@ -3,6 +3,7 @@ package tools_test
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,39 @@ func TestRecompressTimes(t *testing.T) {
 		}
 		if timed := strings.Contains(lines[i], `"compress_ms_per_mb":1000,"decompress_ms_per_mb":1000}`); timed != (i > 0) {
 			t.Errorf("line %d is %s", i, lines[i])
+		}
+	}
+}
+
+// TestTransferProgress: export and load tell how far they are, load of a file by its
+// size, and never beyond the end.
+func TestTransferProgress(t *testing.T) {
+	dir := paint(t, "healthy")
+	var seen []tools.Progress
+	env := tools.Env{Progress: func(p tools.Progress) { seen = append(seen, p) }}
+	out, errs, status := run(t, env, "export", dir)
+	if status != tools.ExitOK || len(seen) == 0 || seen[0].Total == 0 || seen[0].Done != 0 {
+		t.Fatalf("export: %v %s", seen, errs)
+	}
+	name := t.TempDir() + "/lines"
+	if err := os.WriteFile(name, []byte(out), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	seen, env.In = nil, f
+	if _, errs, status := run(t, env, "load", dir+"-copy", "--create"); status != tools.ExitOK {
+		t.Fatal(errs)
+	}
+	if len(seen) == 0 || seen[0].Total != int64(len(out)) {
+		t.Fatalf("load of %d bytes: %v", len(out), seen)
+	}
+	for _, p := range seen {
+		if p.Done <= 0 || p.Done > p.Total {
+			t.Errorf("load: %v", p)
 		}
 	}
 }

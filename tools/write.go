@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync/atomic"
 
 	"github.com/strata-db/strata"
@@ -168,12 +169,12 @@ func (l *loadCommand) run(ctx context.Context, c *console, args []string) error 
 	if c.In == nil {
 		return usagef("there is nothing to read from")
 	}
-	in := bufio.NewReaderSize(c.In, 64<<10)
+	ld := &loader{c: c, noun: "line", total: sizeOf(c.In)}
+	in := bufio.NewReaderSize(io.TeeReader(c.In, (*byteCount)(&ld.read)), 64<<10)
 	binary, err := isStream(in)
 	if err != nil {
 		return err
 	}
-	ld := &loader{c: c, noun: "line"}
 	from := ld.lines
 	if binary || l.binary {
 		ld.noun, from = "record", ld.stream
@@ -201,8 +202,32 @@ type loader struct {
 	db      *strata.DB
 	b       strata.Batch
 	noun    string // what an entry is called
+	read    int64  // bytes of the input
+	total   int64  // its size, 0 if it is not known
 	pending int64  // entries given to b, and perhaps refused by it
 	written int64  // entries that are in the database
+}
+
+// byteCount counts what is written to it.
+type byteCount int64
+
+// Write implements io.Writer.
+func (n *byteCount) Write(b []byte) (int, error) {
+	*n += byteCount(len(b))
+	return len(b), nil
+}
+
+// sizeOf returns the size of an input that is a file, and 0 of others.
+func sizeOf(in io.Reader) int64 {
+	f, ok := in.(interface{ Stat() (fs.FileInfo, error) })
+	if !ok {
+		return 0
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	return info.Size()
 }
 
 // put takes an entry, and now and then writes what it has.
@@ -215,7 +240,11 @@ func (l *loader) put(ctx context.Context, key, value []byte) error {
 	if err := l.flush(); err != nil {
 		return err
 	}
-	l.c.progress(l.noun+"s", l.written, 0)
+	if l.total > 0 {
+		l.c.progress(plural(l.written, l.noun), l.read, l.total)
+	} else {
+		l.c.progress(l.noun+"s", l.written, 0)
+	}
 	return context.Cause(ctx)
 }
 
