@@ -102,6 +102,9 @@ func (c *console) readMetrics(name string) (*strata.Metrics, error) {
 		err = json.Unmarshal(b, &m)
 	}
 	if err != nil {
+		if name == "-" {
+			name = "standard input"
+		}
 		return nil, fmt.Errorf("%s is not what json.Marshal makes of DB.Metrics: %w", name, err)
 	}
 	return &m, nil

@@ -19,7 +19,7 @@ type manifestSummarizeCommand struct {
 }
 
 func (m *manifestSummarizeCommand) flags(fs *flag.FlagSet) {
-	fs.IntVar(&m.periods, "periods", 10, "how many `periods` the history is cut into; 0 shows none")
+	fs.IntVar(&m.periods, "periods", 10, "cut the history into `n` periods; 0 shows none")
 	fs.BoolVar(&m.times, "times", false, "show when the tables of each period were last modified")
 }
 
