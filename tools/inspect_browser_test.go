@@ -148,7 +148,7 @@ func TestInspectImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, height := range map[string]string{"healthy": "1110", "tombstones": "1132", "backlog": "1045"} {
+	for name, height := range map[string]string{"healthy": "1110", "tombstones": "1154", "backlog": "1067"} {
 		dir := paint(t, name)
 		t.Chdir(filepath.Dir(dir)) // so that the page has a short title
 		browser(t, "--screenshot="+filepath.Join(to, "inspect-"+name+".png"), "--window-size=1120,"+height, pageOf(t, name, ""))

@@ -261,15 +261,15 @@ func (r *treeReading) findings(p *treePage) {
 			f.damaged("", "and %s more", plural(len(r.damage)-i, "damaged table"))
 			break
 		}
-		f.damaged("", "%s: %s", d.File, d.What)
+		f.damaged("strata repair "+r.dir+" --dry-run", "%s: %s", d.File, d.What)
 	}
 	if n := len(r.in.Contents.Files[0]); n >= manyLevel0 {
-		f.backlog(n, "")
+		f.backlog(n, "strata compact "+r.dir)
 	}
 	if d, ok := deletedRange(p.Bins); ok {
-		f.look("", "%s", d)
+		f.look("strata doctor "+r.dir+" has the command that compacts this range", "%s", d)
 	} else if p.Tombs > manyTombs {
-		f.look("", "%.0f %% of the entries are tombstones: scans step over them", 100*p.Tombs)
+		f.look("strata compact "+r.dir, "%.0f %% of the entries are tombstones: scans step over them", 100*p.Tombs)
 	}
 	switch {
 	case len(p.Findings) > 0:
