@@ -32,7 +32,7 @@ type treeReading struct {
 	edits    []*version.Edit
 	start    int // edits[:start] are the manifest's snapshot: the state it begins with
 	tables   map[base.FileNum]*tableReading
-	logs     int // live
+	logs     []string // the live ones, oldest first
 	logBytes int64
 	unread   int // live tables beyond maxTablesRead
 	damage   []problem
@@ -105,7 +105,7 @@ func (r *treeReading) readFiles(ctx context.Context, c *console, count bool) err
 			continue
 		}
 		if info, err := c.FS.Stat(path(r.dir, f.Name)); err == nil {
-			r.logs++
+			r.logs = append(r.logs, f.Name)
 			r.logBytes += info.Size()
 		}
 	}

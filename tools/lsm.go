@@ -43,7 +43,7 @@ type treeSummary struct {
 	Comparer string          `json:"comparer"`
 	Upgraded bool            `json:"upgraded"`
 	LogNum   *base.FileNum   `json:"log_number"`
-	Logs     int             `json:"logs"`
+	Logs     []string        `json:"logs"` // the live ones, oldest first
 	LogBytes int64           `json:"log_bytes"`
 	LastSeq  *base.SeqNum    `json:"last_sequence"`
 	ReadAmp  int             `json:"read_amplification"`
@@ -125,7 +125,7 @@ func (r *treeReading) scores() []float64 {
 }
 
 func (x *lsmCommand) print(c *console, r *treeReading, s *treeSummary) error {
-	c.printf("%s, %s, %s in %s from %s on\n", s.Manifest, s.Comparer, formatBytes(uint64(s.LogBytes)), plural(s.Logs, "log"), *s.LogNum)
+	c.printf("%s, %s, %s\n", s.Manifest, s.Comparer, s.logs())
 	g := newGrid("level", "runs", "tables", "bytes", "score", "tombstones", "written", "keys ")
 	all := levelSummary{}
 	for _, l := range s.Levels {
@@ -164,6 +164,18 @@ func (x *lsmCommand) print(c *console, r *treeReading, s *treeSummary) error {
 		c.notef("%s: %s", d.File, d.What)
 	}
 	return nil
+}
+
+// logs describes the live logs.
+func (s *treeSummary) logs() string {
+	switch n := len(s.Logs); n {
+	case 0:
+		return "no log"
+	case 1:
+		return s.Logs[0] + " of " + formatBytes(uint64(s.LogBytes))
+	default:
+		return fmt.Sprintf("%d logs from %s to %s of %s", n, s.Logs[0], s.Logs[n-1], formatBytes(uint64(s.LogBytes)))
+	}
 }
 
 // tombstones returns their share, as far as it is known.
