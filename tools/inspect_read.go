@@ -1,10 +1,12 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/sstable"
@@ -109,6 +111,7 @@ func (r *treeReading) readFiles(ctx context.Context, c *console, count bool) err
 			r.logBytes += info.Size()
 		}
 	}
+	slices.SortFunc(r.logs, func(a, b string) int { return cmp.Compare(numberOf(a), numberOf(b)) })
 	opened := 0
 	names := l.Tables(r.in.Upgraded)
 	for level := range version.NumLevels {
@@ -131,6 +134,12 @@ func (r *treeReading) readFiles(ctx context.Context, c *console, count bool) err
 		}
 	}
 	return nil
+}
+
+// numberOf returns the number in a file's name.
+func numberOf(name string) base.FileNum {
+	_, num := base.ParseFileName(name)
+	return num
 }
 
 // readTable looks into a live table. Damage is noted.
