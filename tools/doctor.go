@@ -96,7 +96,7 @@ func (c *console) readMetrics(name string) (*strata.Metrics, error) {
 	var m strata.Metrics
 	var has struct{ Levels, Snapshots, LastSeq json.RawMessage }
 	if err = json.Unmarshal(b, &has); err == nil && (has.Levels == nil || has.Snapshots == nil || has.LastSeq == nil) {
-		err = errors.New("Levels, Snapshots or LastSeq is missing")
+		err = errors.New("no Levels, Snapshots or LastSeq in it")
 	}
 	if err == nil {
 		err = json.Unmarshal(b, &m)
