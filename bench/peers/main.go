@@ -14,7 +14,7 @@
 //	run.go       the parent: directories, order of the runs, child processes
 //	child.go     the child: one workload on one engine, timed
 //	workload.go  what is done to a database
-//	queue.go     one more of these
+//	queue.go, ycsb.go  more of these
 //	engine.go    the interface between the two; one file an engine behind it
 //	native.go    the engines in C++: compiled if their libraries are there
 //	cpp/         their side: the same workloads on the same bytes
