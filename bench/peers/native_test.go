@@ -87,6 +87,10 @@ func generated(n, seed uint64, valueBytes int) (lines []string) {
 	for range n {
 		lines = append(lines, fmt.Sprint(z.NextScrambled()))
 	}
+	z.Grow(2 * n)
+	for range n {
+		lines = append(lines, fmt.Sprint(z.NextLatest()))
+	}
 	return lines
 }
 

@@ -78,6 +78,8 @@ var workloads = []workload{
 	{name: "ycsba", source: compacted, mutates: true, run: func(e *env) error { return e.ycsb(50, 0) }},
 	{name: "ycsbb", source: compacted, mutates: true, run: func(e *env) error { return e.ycsb(5, 0) }},
 	{name: "ycsbc", source: compacted, mutates: true, run: func(e *env) error { return e.ycsb(0, 0) }},
+	{name: "ycsbd", source: compacted, mutates: true, run: func(e *env) error { return e.ycsbGrowing(false) }},
+	{name: "ycsbe", source: compacted, mutates: true, run: func(e *env) error { return e.ycsbGrowing(true) }},
 	{name: "ycsbf", source: compacted, mutates: true, run: func(e *env) error { return e.ycsb(0, 50) }},
 	{name: "queue", run: (*env).queue},
 

@@ -134,10 +134,16 @@ class Values {
 // bit of pow may differ between languages, so a rare number may, too.
 class Zipf {
  public:
-  Zipf(Rand* rng, uint64_t n, double theta) : rng_(rng), n_(std::max<uint64_t>(n, 1)), half_(std::pow(0.5, theta)) {
-    for (uint64_t i = 1; i <= n_; i++) zeta_ += std::pow(1 / double(i), theta);
-    alpha_ = 1 / (1 - theta);
-    eta_ = (1 - std::pow(2 / double(n_), 1 - theta)) / (1 - (1 + half_) / zeta_);
+  Zipf(Rand* rng, uint64_t n, double theta) : rng_(rng), theta_(theta), half_(std::pow(0.5, theta)), alpha_(1 / (1 - theta)) {
+    Grow(std::max<uint64_t>(n, 1));
+  }
+
+  // Grow raises n, in time proportional to the difference.
+  void Grow(uint64_t n) {
+    if (n <= n_) return;
+    for (uint64_t i = n_ + 1; i <= n; i++) zeta_ += std::pow(1 / double(i), theta_);
+    n_ = n;
+    eta_ = (1 - std::pow(2 / double(n_), 1 - theta_)) / (1 - (1 + half_) / zeta_);
   }
 
   uint64_t Next() {
@@ -150,10 +156,13 @@ class Zipf {
   // NextScrambled scatters the frequent numbers over [0, n).
   uint64_t NextScrambled() { return Mix(Next()) % n_; }
 
+  // NextLatest draws with the highest numbers the most frequent.
+  uint64_t NextLatest() { return n_ - 1 - Next(); }
+
  private:
   Rand* rng_;
-  uint64_t n_;
-  double half_, zeta_ = 0, alpha_, eta_;
+  uint64_t n_ = 0;
+  double theta_, half_, zeta_ = 0, alpha_, eta_ = 0;
 };
 
 }  // namespace gen

@@ -2,7 +2,8 @@
 // originals: gencheck N SEED VALUEBYTES
 //
 // One line each: N keys in the order of the permutation with a hash (FNV-1a) of
-// their value; then N draws of a random number below 95; then N of a Zipf.
+// their value; then N draws of a random number below 95; then N of a
+// Zipf, and N of it when it has grown to twice the size.
 #include <cstdio>
 #include <cstdlib>
 
@@ -29,5 +30,7 @@ int main(int argc, char** argv) {
   for (uint64_t i = 0; i < n; i++) printf("%llu\n", (unsigned long long)rng.Uint64N(95));
   gen::Zipf zipf(&rng, n, 0.99);
   for (uint64_t i = 0; i < n; i++) printf("%llu\n", (unsigned long long)zipf.NextScrambled());
+  zipf.Grow(2 * n);
+  for (uint64_t i = 0; i < n; i++) printf("%llu\n", (unsigned long long)zipf.NextLatest());
   return 0;
 }

@@ -338,6 +338,42 @@ struct Run {
       }
     });
   }
+  // ScanFrom reads n entries from number k on; see ycsb.go.
+  bool ScanFrom(std::string* key, uint64_t k, uint64_t n) {
+    auto it = db->NewIter();
+    bool right = it->SeekGE(gen::Key(key, k)) && it->Key() == *key && it->Value() == values->At(k);
+    uint64_t seen = 1;
+    for (; right && seen < n && it->Next(); seen++) {
+      volatile size_t used = it->Key().size() + it->Value().size();
+      (void)used;
+    }
+    it->Check();
+    return right && seen == n && it->Key() == gen::Key(key, k + n - 1);
+  }
+  void YCSBGrowing(bool scans) {
+    WarmUp();
+    gen::Rand rng(seed, 83);
+    gen::Zipf zipf(&rng, num, 0.99);
+    uint64_t n = num;
+    const uint64_t times = scans ? std::max<uint64_t>(1, reads / 20) : reads / 2;
+    Timed(times, [&] {
+      std::string key, value;
+      for (uint64_t i = 0; i < times; i++) {
+        if (rng.Uint64N(100) < 5) {
+          db->Put(gen::Key(&key, n), values->At(n), false);
+          zipf.Grow(++n);
+          continue;
+        }
+        want++;
+        if (scans) {
+          const uint64_t k = zipf.NextScrambled();
+          hits += ScanFrom(&key, k, std::min(1 + rng.Uint64N(100), n - k));
+        } else {
+          hits += Get(&key, &value, zipf.NextLatest());
+        }
+      }
+    });
+  }
   // Queue: see queue.go.
   void Queue() {
     const uint64_t depth = std::min<uint64_t>(1000, num), n = std::min<uint64_t>(5000, num);
@@ -409,6 +445,8 @@ static const std::map<std::string, void (*)(Run*)> kWorkloads = {
     {"ycsba", [](Run* r) { r->YCSB(50, 0); }},
     {"ycsbb", [](Run* r) { r->YCSB(5, 0); }},
     {"ycsbc", [](Run* r) { r->YCSB(0, 0); }},
+    {"ycsbd", [](Run* r) { r->YCSBGrowing(false); }},
+    {"ycsbe", [](Run* r) { r->YCSBGrowing(true); }},
     {"ycsbf", [](Run* r) { r->YCSB(0, 50); }},
     {"queue", [](Run* r) { r->Queue(); }},
     {"load", [](Run* r) { r->Load(true); }},
