@@ -6,7 +6,7 @@ BASE     ?= HEAD~1
 CRASHES  := Crash|Fault|Damage|Kill|DiskFull
 PEERS    := $(wildcard bench/peers/go.mod)
 
-.PHONY: test race lint fuzz crash soak meta bench bench-peers cover cross exchange
+.PHONY: test race lint fuzz crash soak meta bench bench-peers bench-table bench-docs cover cross exchange
 
 test:  ## vet and all tests, invariants checked
 	$(GO) vet ./...
@@ -41,7 +41,14 @@ bench:  ## benchmarks of BASE and of the working tree, ten runs each, compared
 	.ci/benchcmp $(BASE)
 
 bench-peers:  ## beside goleveldb, Pebble, Badger, bbolt, LevelDB, RocksDB; ARGS=--quick is shorter (docs/benchmarks.md)
-	cd bench/peers && $(GO) run . $(ARGS)
+	cd bench/peers && $(GO) run . -html=../../bench-peers.html $(ARGS)
+
+bench-table:  ## the full table: runs everything into docs/bench/full.jsonl and goes on if it was interrupted
+	cd bench/peers && $(GO) run . -out=../../docs/bench/full.jsonl -resume $(ARGS)
+
+bench-docs:  ## what docs/bench has recorded, into docs/benchmarks.md and docs/images/bench-peers.svg
+	cd bench/peers && $(GO) run . -from=../../docs/bench/full.jsonl -into=../../docs/benchmarks.md -svg=../../docs/images/bench-peers.svg > /dev/null
+	cd bench/peers && $(GO) run . -from=../../docs/bench/basic.jsonl -into=../../docs/benchmarks.md > /dev/null
 
 cover:  ## coverage by package
 	$(GO) test -coverprofile=cover.out -coverpkg=./... ./...

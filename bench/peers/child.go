@@ -50,6 +50,7 @@ type result struct {
 	AllocsPerOp float64 `json:"allocs_per_op"` // of Go's heap; 0 with engines in C++
 	PeakRSS     int64   `json:"peak_rss_bytes"`
 	DiskBytes   int64   `json:"disk_bytes"`
+	WallSeconds float64 `json:"wall_seconds,omitempty"` // of the process
 	Error       string  `json:"error,omitempty"`
 }
 

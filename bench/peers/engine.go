@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -71,7 +72,7 @@ type engine struct {
 	// loadBatch is how many writes its experts would put into one transaction
 	// when loading; 1 where single writes are cheap.
 	loadBatch int
-	// lsm: counts for "best Go LSM".
+	// lsm: a log-structured merge-tree.
 	lsm   bool
 	notes string
 }
@@ -83,14 +84,14 @@ var engines = []engine{
 		notes: "WAL reaches the OS with each write; seek compactions off; one compaction at a time"},
 	{name: "pebble", module: "github.com/cockroachdb/pebble/v2", open: openPebble, loadBatch: 1, lsm: true,
 		notes: "WAL of unsynced writes is buffered in the process"},
+	{name: "leveldb", module: "libleveldb-dev", native: true, loadBatch: 1, lsm: true,
+		notes: "WAL reaches the OS with each write; one background thread; compacts because of seeks, too"},
+	{name: "rocksdb", module: "librocksdb-dev", native: true, loadBatch: 1, lsm: true,
+		notes: "WAL reaches the OS with each write; full filters; dynamic level sizes; glibc's malloc"},
 	{name: "badger", module: "github.com/dgraph-io/badger/v4", open: openBadger, loadBatch: 1000, lsm: true,
 		notes: "loads in batches of 1,000; conflict detection off; values in the LSM"},
 	{name: "bbolt", module: "go.etcd.io/bbolt", open: openBbolt, loadBatch: 1000,
 		notes: "loads in batches of 1,000; no compression, no cache (mapped), no checksums; freelist not synced"},
-	{name: "leveldb", module: "libleveldb-dev", native: true, loadBatch: 1,
-		notes: "WAL reaches the OS with each write; one background thread; compacts because of seeks, too"},
-	{name: "rocksdb", module: "librocksdb-dev", native: true, loadBatch: 1,
-		notes: "WAL reaches the OS with each write; full filters; dynamic level sizes; glibc's malloc"},
 }
 
 func findEngine(name string) (engine, error) {
@@ -151,15 +152,18 @@ func (l *loader) flush() error {
 	return l.batch.Commit(false)
 }
 
-// settings is the table of the report's head.
-func settings(chosen []engine, versions map[string]string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Settings: memtable %d MiB, block cache %d MiB, filter %d bits a key, block %d KiB, snappy, checksums verified,\n",
-		memtableBytes>>20, cacheBytes>>20, filterBits, blockBytes>>10)
-	fmt.Fprintf(&b, "up to %d compactions at once, no sync unless named; every Get copies the value into the caller's buffer.\n\n", compactors)
-	fmt.Fprintf(&b, "| engine | version | particulars |\n|---|---|---|\n")
-	for _, e := range chosen {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", e.name, versions[e.name], e.notes)
+// settings says what every engine runs with.
+var settings = fmt.Sprintf("Settings: memtable %d MiB, block cache %d MiB, filter %d bits a key, block %d KiB, snappy, checksums verified,\n"+
+	"up to %d compactions at once, no sync unless named; every Get copies the value into the caller's buffer.",
+	memtableBytes>>20, cacheBytes>>20, filterBits, blockBytes>>10, compactors)
+
+// engineTable tells the engines' versions and particulars, a head first.
+func (rec recording) engineTable() [][]string {
+	out := [][]string{{"engine", "version", "particulars"}}
+	for _, e := range engines {
+		if slices.Contains(rec.engineNames(), e.name) {
+			out = append(out, []string{e.name, rec.header.Versions[e.name], e.notes})
+		}
 	}
-	return b.String()
+	return out
 }

@@ -2,12 +2,9 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"math"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -79,25 +76,6 @@ func TestRatiosPointTheRightWay(t *testing.T) {
 	}
 }
 
-// TestGross: only a blunder may fail a build, and a failed run always does.
-func TestGross(t *testing.T) {
-	with := func(seconds float64, err string) []result {
-		return []result{
-			{Engine: "strata", Workload: "readrandom", Ops: 100, Seconds: seconds, Error: err},
-			{Engine: "goleveldb", Workload: "readrandom", Ops: 100, Seconds: 1},
-		}
-	}
-	for _, c := range []struct {
-		seconds float64
-		err     string
-		fails   bool
-	}{{1, "", false}, {2, "", false}, {3, "", true}, {1, "lost keys", true}} {
-		if err := checkGross(with(c.seconds, c.err)); (err != nil) != c.fails {
-			t.Errorf("%g s, error %q: %v", c.seconds, c.err, err)
-		}
-	}
-}
-
 func TestMedian(t *testing.T) {
 	for _, c := range []struct {
 		v    []float64
@@ -107,97 +85,4 @@ func TestMedian(t *testing.T) {
 			t.Errorf("median of %v is %v, want %v", c.v, got, c.want)
 		}
 	}
-}
-
-// TestNotGrosslySlower compares a few lines with goleveldb and fails on a blunder
-// only. The machine may be busy, so the best run of each engine counts, and lines
-// that are too slow run again, a few times: load of others passes, a blunder
-// stays. A wrong answer fails at once.
-func TestNotGrosslySlower(t *testing.T) {
-	if testing.Short() {
-		t.Skip("short")
-	}
-	again := "fillseq,fillrandom,readrandom,readmissing,readseq,seekrandom"
-	var results []result
-	for range 6 {
-		raw := filepath.Join(t.TempDir(), "raw.jsonl")
-		var out, log bytes.Buffer
-		err := run([]string{"-num", "50000", "-repeats", "1", "-engines", "strata,goleveldb", "-workloads", again,
-			"-dir", t.TempDir(), "-out", raw}, &out, &log)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, log.String())
-		}
-		results = append(results, readResults(t, raw)...)
-		slow, wrong := grossOf(bestRuns(results))
-		if wrong != nil {
-			t.Fatal(wrong)
-		}
-		if len(slow) == 0 {
-			return
-		}
-		var names []string
-		for _, r := range slow {
-			names = append(names, r.workload)
-			t.Logf("%s: %.2f times goleveldb's speed", r.line, r.ratio("goleveldb"))
-		}
-		again = strings.Join(slices.Compact(names), ",")
-	}
-	t.Errorf("in %s Strata is grossly slower than goleveldb, whatever the load", again)
-}
-
-// TestBestRuns: the least time of each engine and workload must be what counts,
-// and a failed run must not get lost beside good ones.
-func TestBestRuns(t *testing.T) {
-	results := []result{
-		{Engine: "strata", Workload: "readrandom", Ops: 100, Seconds: 9},
-		{Engine: "goleveldb", Workload: "readrandom", Ops: 100, Seconds: 2},
-		{Engine: "strata", Workload: "readrandom", Ops: 100, Seconds: 3},
-		{Engine: "goleveldb", Workload: "readrandom", Ops: 100, Seconds: 5},
-	}
-	if slow, wrong := grossOf(bestRuns(results)); len(slow) != 0 || wrong != nil {
-		t.Errorf("3 s beside 2 s: %v, %v", slow, wrong)
-	}
-	if slow, _ := grossOf(bestRuns(results[:2])); len(slow) != 1 || slow[0].workload != "readrandom" {
-		t.Errorf("9 s beside 2 s: %v", slow)
-	}
-	results = append(results, result{Engine: "strata", Workload: "readrandom", Error: "lost keys"})
-	if _, wrong := grossOf(bestRuns(results)); wrong == nil {
-		t.Error("a failed run got lost")
-	}
-}
-
-// bestRuns keeps the fastest run of each engine and workload, and every failure.
-func bestRuns(results []result) (best []result) {
-	for _, r := range results {
-		i := slices.IndexFunc(best, func(b result) bool {
-			return r.Error == "" && b.Error == "" && b.Engine == r.Engine && b.Workload == r.Workload
-		})
-		if i < 0 {
-			best = append(best, r)
-		} else if r.Seconds < best[i].Seconds {
-			best[i].Seconds = r.Seconds
-		}
-		if i >= 0 {
-			best[i].Background = min(best[i].Background, r.Background)
-		}
-	}
-	return best
-}
-
-func readResults(t *testing.T, name string) (results []result) {
-	t.Helper()
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range bytes.Lines(data) {
-		var r result
-		if err := json.Unmarshal(line, &r); err != nil {
-			t.Fatal(err)
-		}
-		if w, err := findWorkload(r.Workload); r.Error != "" || err == nil && !w.hidden {
-			results = append(results, r)
-		}
-	}
-	return results
 }

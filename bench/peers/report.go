@@ -98,64 +98,115 @@ func (r row) ratio(engine string) float64 {
 	return a / b
 }
 
+// doesNothing reports whether the line asks the engine for something that it has
+// no need of: bbolt has nothing to merge, and Badger flattens only what it finds
+// too deep, mostly nothing.
+func doesNothing(line, engine string) bool {
+	return line == "compact" && (engine == "badger" || engine == "bbolt")
+}
+
 // ratioBest compares with the best of the other log-structured engines in Go.
 func (r row) ratioBest() (ratio float64) {
 	for _, e := range engines {
-		if r.line == "compact" && e.name == "badger" {
-			continue // it flattens only what it finds too deep: mostly nothing
+		if !e.lsm || e.native || e.name == "strata" || doesNothing(r.line, e.name) {
+			continue
 		}
-		if v := r.ratio(e.name); e.lsm && e.name != "strata" && v != 0 && (ratio == 0 || v < ratio) {
+		if v := r.ratio(e.name); v != 0 && (ratio == 0 || v < ratio) {
 			ratio = v
 		}
 	}
 	return ratio
 }
 
+// speed is larger for the better engine, whichever way the line counts; 0 if it
+// is missing.
+func (r row) speed(engine string) float64 {
+	v := r.medians[engine]
+	if r.lower && v > 0 {
+		return 1 / v
+	}
+	return v
+}
+
+// bestPeer is the speed of the best other log-structured engine.
+func (r row) bestPeer() (best float64) {
+	for _, e := range engines {
+		if e.lsm && e.name != "strata" && !doesNothing(r.line, e.name) {
+			best = max(best, r.speed(e.name))
+		}
+	}
+	return best
+}
+
 // compared are the engines that the report has a column of ratios for.
 var compared = []string{"goleveldb", "pebble", "leveldb", "rocksdb"}
 
-// report returns the table in markdown.
-func report(names []string, results []result) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Thousand operations a second, or where noted a time; × is how many times better Strata is (above 1 = better).\n\n| line |")
-	for _, n := range names {
-		fmt.Fprintf(&b, " %s |", n)
-	}
+const tableLegend = "Thousand operations a second, or where noted a time; × is how many times better Strata is (above 1 = better)."
+
+// table returns the lines with their medians and ratios, a head first.
+func (rec recording) table() [][]string {
+	names := rec.engineNames()
+	head := append([]string{"line"}, names...)
 	peers := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !slices.Contains(compared, n) })
 	for _, n := range peers {
-		fmt.Fprintf(&b, " × %s |", n)
+		head = append(head, "× "+n)
 	}
-	b.WriteString(" × best Go LSM |\n|---|" + strings.Repeat("--:|", len(names)+len(peers)+1) + "\n")
-	for _, r := range rows(results) {
-		line := r.line
-		if r.unit != "kops/s" {
-			line += ", " + r.unit
-		}
-		fmt.Fprintf(&b, "| %s |", line)
+	out := [][]string{append(head, "× best Go LSM")}
+	for _, r := range rows(rec.results) {
+		line := []string{r.title()}
 		for _, n := range names {
-			fmt.Fprintf(&b, " %s |", format(r.medians[n]))
+			line = append(line, format(r.medians[n]))
 		}
-		var ratios []float64
 		for _, n := range peers {
-			ratios = append(ratios, r.ratio(n))
+			line = append(line, ratioText(r.ratio(n)))
 		}
-		for _, v := range append(ratios, r.ratioBest()) {
-			if v == 0 {
-				b.WriteString(" – |")
-			} else {
-				fmt.Fprintf(&b, " %.2f |", v)
+		out = append(out, append(line, ratioText(r.ratioBest())))
+	}
+	return out
+}
+
+func (r row) title() string {
+	if r.unit != "kops/s" {
+		return r.line + ", " + r.unit
+	}
+	return r.line
+}
+
+func ratioText(v float64) string {
+	if v == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+// behind lists the lines on which some engine is ahead of Strata, a head first.
+func (rec recording) behind() [][]string {
+	out := [][]string{{"line", "beside"}}
+	for _, r := range rows(rec.results) {
+		var ahead []string
+		for _, n := range rec.engineNames() {
+			switch v := r.ratio(n); {
+			case n == "strata" || v == 0 || v >= 0.995 || doesNothing(r.line, n):
+			case v < 0.01:
+				ahead = append(ahead, n+" <0.01")
+			default:
+				ahead = append(ahead, fmt.Sprintf("%s %.2f", n, v))
 			}
 		}
-		b.WriteByte('\n')
-	}
-	failed := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.Error == "" })
-	for i, r := range failed {
-		if i == 0 {
-			b.WriteString("\nFailed:\n")
+		if len(ahead) > 0 {
+			out = append(out, []string{r.title(), strings.Join(ahead, ", ")})
 		}
-		fmt.Fprintf(&b, "- %s on %s, repeat %d: %s\n", r.Workload, r.Engine, r.Repeat, r.Error)
 	}
-	return b.String()
+	return out
+}
+
+func (rec recording) failures() (lines []string) {
+	for _, r := range rec.results {
+		if r.Error != "" {
+			lines = append(lines, fmt.Sprintf("%s on %s, repeat %d: %s", r.Workload, r.Engine, r.Repeat, r.Error))
+		}
+	}
+	return lines
 }
 
 // median returns the middle of v, the mean of the two middles if there are two.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,6 +27,13 @@ type config struct {
 	profiles   string
 	timeout    time.Duration
 	gross      bool
+	grossTo    string
+	comment    string
+	resume     bool
+	outputs
+
+	head header
+	done map[runKey]result // by an earlier process
 
 	ctx     context.Context
 	loaded  map[loadKey]bool  // sources that are ready in this repeat
@@ -49,14 +57,6 @@ func (c *config) run(stdout, stderr io.Writer) (err error) {
 		return err
 	}
 	defer os.RemoveAll(c.dir)
-	if c.raw = io.Discard; c.out != "" {
-		f, err := os.OpenFile(c.out, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		c.raw = f
-	}
 	if c.profiles != "" {
 		if err := os.MkdirAll(c.profiles, 0o755); err != nil {
 			return err
@@ -65,44 +65,91 @@ func (c *config) run(stdout, stderr io.Writer) (err error) {
 	if err := c.buildNatives(); err != nil {
 		return err
 	}
-	results, err := c.runAll()
+	c.head = c.header()
+	raw, err := c.openRaw()
 	if err != nil {
 		return err
 	}
-	names := make([]string, len(c.engines))
-	for i, e := range c.engines {
-		names[i] = e.name
+	defer raw.Close()
+	switch {
+	case c.grossTo != "":
+		return c.recordGross(c.grossTo, stdout)
+	case c.gross:
+		rec, err := readGross()
+		if err != nil {
+			return err
+		}
+		return c.checkGross(rec, stdout)
 	}
-	fmt.Fprintf(stdout, "%s, %s, %d processors. %d entries of %d-byte keys and %d-byte values that compress to half; median of %d.\n%s\n",
-		cpuModel(), runtime.Version(), runtime.NumCPU(), c.num, keyBytes, 100, c.repeats, settings(c.engines, c.versions()))
-	fmt.Fprint(stdout, report(names, results))
-	if c.gross {
-		return checkGross(results)
+	results, runErr := c.runAll()
+	sortResults(results)
+	rec := recording{header: c.head, results: results}
+	if len(results) == 0 {
+		return runErr
 	}
-	return nil
+	return errors.Join(runErr, c.publish(rec, stdout))
 }
 
 // runAll runs every workload in every repeat, the engines in turns. The engine
-// that begins changes from repeat to repeat.
-func (c *config) runAll() ([]result, error) {
-	var results []result
+// that begins changes from repeat to repeat. When it is interrupted, it returns
+// what was done by then.
+func (c *config) runAll() (results []result, err error) {
+	var todo []runKey
+	took := make(map[runKey]float64)
 	for rep := range c.repeats {
-		c.loaded = make(map[loadKey]bool)
 		for _, w := range c.workloads {
 			for i := range c.engines {
-				e := c.engines[(i+rep)%len(c.engines)]
-				res := c.runOne(e, w, rep)
-				results = append(results, res)
-				if err := c.ctx.Err(); err != nil {
-					return nil, err
+				key := runKey{w.name, c.engines[(i+rep)%len(c.engines)].name, rep}
+				if r, ok := c.done[key]; ok {
+					results = append(results, r)
+					took[key] = r.WallSeconds
+				} else {
+					todo = append(todo, key)
 				}
 			}
 		}
-		for key := range c.loaded {
-			os.RemoveAll(c.sourceDir(key))
+	}
+	all := len(todo) + len(results)
+	if len(results) > 0 {
+		fmt.Fprintf(c.log, "%d of %d runs are in %s already\n", len(results), all, c.out)
+	}
+	said := time.Now()
+	for i, key := range todo {
+		if i == 0 || key.repeat != todo[i-1].repeat {
+			c.forgetSources()
+		}
+		e, err := findEngine(key.engine)
+		if err != nil {
+			return results, err
+		}
+		w, err := findWorkload(key.workload)
+		if err != nil {
+			return results, err
+		}
+		start := time.Now()
+		res := c.runOne(e, w, key.repeat)
+		if err := c.ctx.Err(); err != nil {
+			return results, fmt.Errorf("interrupted after %d of %d runs: %w", len(results), all, err)
+		}
+		results = append(results, res)
+		took[key] = time.Since(start).Seconds()
+		if rest := todo[i+1:]; len(rest) > 0 && time.Since(said) > sayEvery {
+			said = time.Now()
+			fmt.Fprintf(c.log, "--- %d of %d runs, about %s left\n", len(results), all, roundly(c.left(rest, took)))
 		}
 	}
 	return results, nil
+}
+
+// sayEvery is how often the rest of the time is estimated aloud.
+const sayEvery = 20 * time.Second
+
+// forgetSources removes the directories that workloads of one repeat start from.
+func (c *config) forgetSources() {
+	for key := range c.loaded {
+		os.RemoveAll(c.sourceDir(key))
+	}
+	c.loaded = make(map[loadKey]bool)
 }
 
 func (c *config) sourceDir(key loadKey) string {
@@ -121,7 +168,9 @@ func (c *config) runOne(e engine, w workload, rep int) result {
 	if w.source == fresh || w.mutates {
 		defer os.RemoveAll(dir)
 	}
+	start := time.Now()
 	res := c.spawn(c.spec(e, w, rep, dir))
+	res.WallSeconds = time.Since(start).Seconds()
 	c.note(res)
 	return res
 }
@@ -222,6 +271,9 @@ func lastLines(s string, n int) string {
 
 // note writes a result to the raw output and a line of progress to the log.
 func (c *config) note(res result) {
+	if c.ctx.Err() != nil {
+		return // interrupted, which says nothing of the engine
+	}
 	if line, err := json.Marshal(res); err == nil {
 		fmt.Fprintf(c.raw, "%s\n", line)
 	}
