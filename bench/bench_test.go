@@ -270,15 +270,18 @@ func TestParseList(t *testing.T) {
 
 func TestRepeatsAndUnknownNames(t *testing.T) {
 	var out, log bytes.Buffer
-	rep, err := Run(context.Background(), tiny("fillseq[W1-X3],what,readseq"), &out, &log)
+	rep, err := Run(context.Background(), tiny("fillseq[W1-X3],readsek,what,readseq"), &out, &log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(rep.Results) != 4 || rep.Results[2].Run != 3 || strings.Count(out.String(), "\nfillseq ") != 5 {
 		t.Errorf("%d results, %d lines of fillseq, want 4 and 5\n%s", len(rep.Results), strings.Count(out.String(), "\nfillseq "), out.String())
 	}
-	if !strings.Contains(log.String(), "unknown benchmark 'what'") {
+	if !strings.HasPrefix(log.String(), "unknown benchmark 'readsek', did you mean 'readseq'?\nunknown benchmark 'what'\n") {
 		t.Error(log.String())
+	}
+	if _, err := Run(context.Background(), tiny("what"), &out, &log); err == nil {
+		t.Error("a list without a benchmark succeeded")
 	}
 }
 
@@ -398,7 +401,7 @@ func TestFlags(t *testing.T) {
 	err := fs.Parse(strings.Fields("--num=1234 -reads=7 --histogram=1 -use_existing_db=0 --benchmarks=readseq --db=/tmp/x --threads=3 --value_size=200 " +
 		"--compression_ratio=0.3 --cache_size=1048576 --bloom_bits=0 --write_buffer_size=65536 --max_file_size=65536 --block_size=1024 " +
 		"--open_files=50 --comparisons=true --reuse_logs=1 --key_prefix=2 --compression=0 --duration=2 --seed=9 --batch_size=10 " +
-		"--benchmark_write_rate_limit=1000 --stats_interval_seconds=1 --key_size=20"))
+		"--benchmark_write_rate_limit=1000 --stats_interval_seconds=1 --key_size=20 --max_background_jobs=3"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,11 +409,13 @@ func TestFlags(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	o, err := c.options()
-	if err != nil || o.CacheBytes != 1<<20 || o.FilterBitsPerKey != -1 || o.MemtableBytes != 65536 || o.Compression != strata.NoCompression {
+	if err != nil || o.CacheBytes != 1<<20 || o.FilterBitsPerKey != -1 || o.MemtableBytes != 65536 || o.Workers != 3 || o.Compression != strata.NoCompression {
 		t.Errorf("%+v, %v", o, err)
 	}
 	for _, bad := range []func(*Config){
 		func(c *Config) { c.Num = 0 }, func(c *Config) { c.Threads = 0 }, func(c *Config) { c.KeySize = 2 },
+		func(c *Config) { c.CompressionRatio = 1.1 }, func(c *Config) { c.CompressionRatio = math.NaN() }, func(c *Config) { c.Duration = math.NaN() },
+		func(c *Config) { c.UseExisting, c.Dir = true, t.TempDir() },
 		func(c *Config) { c.Compression = "lzma" }, func(c *Config) { c.Policy = "x" }, func(c *Config) { c.CompressionRatio = 0 },
 	} {
 		c := tiny("fillseq")

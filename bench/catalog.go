@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -81,6 +83,34 @@ var catalog = []benchmark{
 	{name: "heapprofile", about: "write a heap profile beside the database", run: heapProfile, once: true, silent: true},
 }
 
+// names are those of the catalog.
+func names() (all []string) {
+	for _, b := range catalog {
+		all = append(all, b.name)
+	}
+	return all
+}
+
+// tellUnknown tells on log, before anything runs, which names are none. It fails
+// if no other is in the list.
+func tellUnknown(items []item, log io.Writer) error {
+	known := len(items) == 0
+	for _, it := range items {
+		if known = known || it.known; it.known {
+			continue
+		}
+		near := Nearest(it.name, names())
+		if near != "" {
+			near = ", did you mean '" + near + "'?"
+		}
+		fmt.Fprintf(log, "unknown benchmark '%s'%s\n", it.name, near)
+	}
+	if !known {
+		return errors.New("no benchmark to run: strata bench --help lists them")
+	}
+	return nil
+}
+
 // An item is an entry of the list to run.
 type item struct {
 	benchmark
@@ -92,8 +122,8 @@ type item struct {
 // itemForm is name[X5-W1], with either part and in either order.
 var itemForm = regexp.MustCompile(`^([^\[\]]+)(?:\[([XW]\d+)(?:-([XW]\d+))?\])?$`)
 
-// parseList reads a list of benchmarks. Unknown names stay in it, to be told
-// when their turn comes, as db_bench does.
+// parseList reads a list of benchmarks. Unknown names stay in it and are passed
+// over, as LevelDB's db_bench does.
 func parseList(list string) ([]item, error) {
 	var items []item
 	for _, word := range strings.Split(list, ",") {

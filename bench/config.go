@@ -51,6 +51,7 @@ type Config struct {
 	MaxFileSize     int64
 	BlockSize       int
 	OpenFiles       int
+	Jobs            int
 	Compression     string // snappy, zstd, none; 1 and 0 are snappy and none
 	Policy          string // leveled, tiered
 	MemFS           bool   // in memory
@@ -107,7 +108,10 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.Int64Var(&c.MaxFileSize, "max_file_size", c.MaxFileSize, "`bytes` of a table; 0 is the default")
 	fs.IntVar(&c.BlockSize, "block_size", c.BlockSize, "`bytes` of a block; 0 is the default")
 	fs.IntVar(&c.OpenFiles, "open_files", c.OpenFiles, "tables open at once; 0 is the default")
+	fs.IntVar(&c.Jobs, "max_background_jobs", c.Jobs, "compactions at once; 0 is the default")
 	fs.StringVar(&c.Compression, "compression", c.Compression, "snappy (or 1), none (or 0), zstd")
+	fs.StringVar(&c.Compression, "compression_type", c.Compression, "the same, RocksDB's name")
+	fs.Int64Var(&c.MaxFileSize, "target_file_size_base", c.MaxFileSize, "max_file_size, RocksDB's name")
 	fs.StringVar(&c.Policy, "compaction_style", c.Policy, "leveled or tiered")
 	fs.BoolVar(&c.MemFS, "mem", c.MemFS, "keep the database in memory")
 	fs.Bool("reuse_logs", false, "accepted for LevelDB's scripts; logs are never reused")
@@ -127,8 +131,11 @@ func (c *Config) validate() error {
 			return fmt.Errorf("%s is %d, want at least %d", f.flag, f.v, f.lo)
 		}
 	}
-	if c.CompressionRatio <= 0 || c.Duration < 0 {
-		return fmt.Errorf("compression_ratio is %g and duration %g, want more than 0 and at least 0", c.CompressionRatio, c.Duration)
+	if !(c.CompressionRatio > 0 && c.CompressionRatio <= 1) {
+		return fmt.Errorf("compression_ratio is %g, want more than 0 and at most 1", c.CompressionRatio)
+	}
+	if !(c.Duration >= 0) {
+		return fmt.Errorf("duration is %g, want at least 0", c.Duration)
 	}
 	if digits := len(fmt.Sprint(c.Num)); digits > c.KeySize {
 		return fmt.Errorf("key_size is %d, but the keys up to %d need %d digits", c.KeySize, c.Num, digits)
@@ -148,7 +155,7 @@ func (c *Config) reads() int {
 // options returns the engine's options.
 func (c *Config) options() (*strata.Options, error) {
 	o := &strata.Options{
-		FS: c.FS, MemtableBytes: c.WriteBufferSize, TableBytes: c.MaxFileSize, BlockBytes: c.BlockSize, MaxOpenFiles: c.OpenFiles,
+		FS: c.FS, MemtableBytes: c.WriteBufferSize, TableBytes: c.MaxFileSize, BlockBytes: c.BlockSize, MaxOpenFiles: c.OpenFiles, Workers: c.Jobs,
 	}
 	switch {
 	case c.CacheSize == 0:

@@ -48,7 +48,8 @@ type runner struct {
 }
 
 // Run runs cfg's benchmarks. Results go to out in db_bench's form, environment
-// and progress to log. Unknown names are told on log and passed over.
+// and progress to log. Unknown names are told on log and passed over, unless
+// there are no others.
 //
 // A database at cfg.Dir that this package has not made is not overwritten: that
 // is an error unless cfg.UseExisting. When an answer was wrong the error is
@@ -63,6 +64,9 @@ func Run(ctx context.Context, cfg Config, out, log io.Writer) (*Report, error) {
 
 // run is Run for a parsed list; each, if not nil, is told every result.
 func run(ctx context.Context, cfg Config, items []item, out, log io.Writer, each func(*Result)) (_ *Report, err error) {
+	if err := tellUnknown(items, log); err != nil {
+		return nil, err
+	}
 	r, err := newRunner(ctx, cfg, out, log)
 	if err != nil {
 		return nil, err
@@ -136,6 +140,9 @@ func (r *runner) begin() error {
 		r.dir, r.temp = dir, true
 	}
 	if r.cfg.UseExisting {
+		o := *r.opts
+		o.ErrorIfMissing = true
+		r.opts = &o
 		if err := r.open(); err != nil {
 			return err
 		}
@@ -229,8 +236,7 @@ func (r *runner) readersDone() bool { return r.readersLeft.Load() == 0 }
 // runItem runs one entry of the list, as often as it asks for.
 func (r *runner) runItem(it item, each func(*Result)) error {
 	if !it.known {
-		fmt.Fprintf(r.log, "unknown benchmark '%s'\n", it.name)
-		return nil
+		return nil // told at the beginning
 	}
 	if it.fresh && r.cfg.UseExisting {
 		fmt.Fprintf(r.out, "%-12s : skipped (--use_existing_db is true)\n", it.name)
@@ -345,6 +351,9 @@ func (r *runner) runOnce(b benchmark) (*Result, error) {
 		err = context.Cause(r.ctx)
 	}
 	if err != nil {
+		if part := measured(b, threads); r.ctx.Err() != nil && part.Ops > 0 {
+			fmt.Fprintf(r.log, "%-12s : interrupted after %d operations in %.3f seconds\n", b.name, part.Ops, part.Seconds)
+		}
 		return nil, err
 	}
 	res := measured(b, threads)

@@ -85,6 +85,9 @@ func runSpec(s spec, res *result) error {
 	if err != nil {
 		return err
 	}
+	if eng.native {
+		return fmt.Errorf("%s runs in a program of its own", eng.name)
+	}
 	w, err := findWorkload(s.Workload)
 	if err != nil {
 		return err

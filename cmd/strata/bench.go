@@ -79,15 +79,36 @@ func runBench(cmd *cobra.Command, env *tools.Env, args []string) error {
 	case errors.Is(err, flag.ErrHelp):
 		return cmd.Help()
 	case err != nil:
-		return &tools.UsageError{Text: err.Error()}
+		return &tools.UsageError{Text: flagError(fs, err)}
 	case fs.NArg() > 0:
 		return &tools.UsageError{Text: fmt.Sprintf("%q is no flag; benchmarks are named with --benchmarks=", fs.Arg(0))}
 	}
+	files, err := x.create(env.Out)
+	if err != nil {
+		return err
+	}
+	defer files.close()
 	rep, err := benchmarks(cmd.Context(), env, onlyExports(fs), cfg)
 	if rep == nil {
 		return err
 	}
-	return errors.Join(err, x.write(rep, env.Out))
+	return errors.Join(err, files.write(rep))
+}
+
+// flagError says what is wrong with the flags, and which one is near.
+func flagError(fs *flag.FlagSet, err error) string {
+	text := err.Error()
+	name, unknown := strings.CutPrefix(text, "flag provided but not defined: -")
+	if !unknown {
+		return text
+	}
+	var names []string
+	fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	text = fmt.Sprintf("no flag --%s; strata bench --help lists them", name)
+	if near := bench.Nearest(name, names); near != "" {
+		text = fmt.Sprintf("no flag --%s, did you mean --%s?", name, near)
+	}
+	return text
 }
 
 // onlyExports reports whether no flag was given but those that name files for the
@@ -109,24 +130,51 @@ func benchmarks(ctx context.Context, env *tools.Env, quick bool, cfg *bench.Conf
 	return bench.Run(ctx, *cfg, env.Out, env.Err)
 }
 
-func (x *exports) write(rep *bench.Report, stdout io.Writer) error {
-	return errors.Join(
-		writeTo(x.json, stdout, rep.WriteJSON),
-		writeTo(x.csv, stdout, rep.WriteCSV),
-		writeTo(x.html, stdout, rep.WriteHTML))
+// exportFiles are the files of an exports, open. They are created before anything
+// runs: hours later would be a bad time to learn that it cannot be done.
+type exportFiles struct{ json, csv, html io.Writer }
+
+// create opens the files; a form without a name has none.
+func (x *exports) create(stdout io.Writer) (*exportFiles, error) {
+	files := new(exportFiles)
+	for _, f := range []struct {
+		name string
+		w    *io.Writer
+	}{{x.json, &files.json}, {x.csv, &files.csv}, {x.html, &files.html}} {
+		switch f.name {
+		case "":
+		case "-":
+			*f.w = stdout
+		default:
+			file, err := os.Create(f.name)
+			if err != nil {
+				return nil, errors.Join(err, files.close())
+			}
+			*f.w = file
+		}
+	}
+	return files, nil
 }
 
-// writeTo lets write fill the file of that name; none if it is empty.
-func writeTo(name string, stdout io.Writer, write func(io.Writer) error) error {
-	switch name {
-	case "":
-		return nil
-	case "-":
-		return write(stdout)
+func (e *exportFiles) write(rep *bench.Report) (err error) {
+	for _, form := range []struct {
+		w     io.Writer
+		write func(io.Writer) error
+	}{{e.json, rep.WriteJSON}, {e.csv, rep.WriteCSV}, {e.html, rep.WriteHTML}} {
+		if form.w != nil {
+			err = errors.Join(err, form.write(form.w))
+		}
 	}
-	f, err := os.Create(name)
-	if err != nil {
-		return err
+	return errors.Join(err, e.close())
+}
+
+// close closes the files; a second time it does nothing.
+func (e *exportFiles) close() (err error) {
+	for _, w := range []*io.Writer{&e.json, &e.csv, &e.html} {
+		if f, ok := (*w).(*os.File); ok && f != os.Stdout {
+			err = errors.Join(err, f.Close())
+		}
+		*w = nil
 	}
-	return errors.Join(write(f), f.Close())
+	return err
 }

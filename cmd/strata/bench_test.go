@@ -47,6 +47,13 @@ func TestBenchUsage(t *testing.T) {
 			t.Errorf("%q: %v, want a usage error", args, err)
 		}
 	}
+	if _, _, err := runBenchCommand("--blom_bits=3"); err == nil || !strings.Contains(err.Error(), "did you mean --bloom_bits?") {
+		t.Errorf("a slip of the finger: %v", err)
+	}
+	// A file that cannot be written must be told before the benchmarks run.
+	if out, _, err := runBenchCommand("--benchmarks=fillseq", "--num=10", "--mem=1", "--json="+filepath.Join(t.TempDir(), "none", "x")); err == nil || out != "" {
+		t.Errorf("%v, and printed %q", err, out)
+	}
 	out, _, err := runBenchCommand("--help")
 	for _, want := range []string{"fillrandom", "ycsbf", "-benchmark_write_rate_limit", "strata bench\n"} {
 		if err != nil || !strings.Contains(out, want) {
