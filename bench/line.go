@@ -13,6 +13,7 @@ import (
 func printHeader(out, log io.Writer, rep *Report, cfg *Config) {
 	fmt.Fprintf(log, "Strata:     LevelDB's format, %s %s/%s\nDate:       %s\nCPU:        %d * %s\n",
 		rep.Go, runtime.GOOS, runtime.GOARCH, rep.Date, rep.CPUs, rep.CPU)
+	fmt.Fprintf(log, "Generating: %.0f ns a key and value, part of the times\n", rep.Generating)
 	key, value := float64(cfg.KeySize+cfg.KeyPrefix), float64(cfg.ValueSize)
 	fmt.Fprintf(out, "Keys:       %.0f bytes each\n", key)
 	fmt.Fprintf(out, "Values:     %.0f bytes each (%.0f bytes after compression)\n", value, value*cfg.CompressionRatio+0.5)

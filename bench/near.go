@@ -1,8 +1,20 @@
 package bench
 
+import "strings"
+
 // Nearest returns the name that is most like word, or "" if none is like it:
-// within two changes of a letter, or a third of the word.
+// the shortest that begins with it, or within two changes of a letter or a third of
+// the word.
 func Nearest(word string, names []string) string {
+	begun := ""
+	for _, name := range names {
+		if len(word) > 2 && strings.HasPrefix(name, word) && (begun == "" || len(name) < len(begun)) {
+			begun = name
+		}
+	}
+	if begun != "" {
+		return begun
+	}
 	best, least := "", max(2, len(word)/3)+1
 	for _, name := range names {
 		if d := distance(word, name); d < least {

@@ -8,7 +8,7 @@ func TestNearest(t *testing.T) {
 	names := []string{"fillseq", "fillrandom", "readrandom", "readseq"}
 	for word, want := range map[string]string{
 		"fillrandm": "fillrandom", "readsq": "readseq", "filseq": "fillseq", "fill_random": "fillrandom", "fillseq": "fillseq",
-		"what": "", "": "", "compaction": "",
+		"read": "readseq", "what": "", "": "", "compaction": "",
 	} {
 		if got := Nearest(word, names); got != want {
 			t.Errorf("near %q is %q, want %q", word, got, want)

@@ -9,15 +9,18 @@ import (
 
 // A Report is what a run has measured.
 type Report struct {
-	Engine  string    `json:"engine"`
-	Date    string    `json:"date"`
-	CPU     string    `json:"cpu"`
-	CPUs    int       `json:"cpus"`
-	Go      string    `json:"go"`
-	Num     int       `json:"num"`
-	Keys    int       `json:"key_bytes"`
-	Values  int       `json:"value_bytes"`
-	Results []*Result `json:"results"`
+	Engine string `json:"engine"`
+	Date   string `json:"date"`
+	CPU    string `json:"cpu"`
+	CPUs   int    `json:"cpus"`
+	Go     string `json:"go"`
+	Num    int    `json:"num"`
+	Keys   int    `json:"key_bytes"`
+	Values int    `json:"value_bytes"`
+	// Generating is the nanoseconds that a key and its value cost, which are part
+	// of every operation's time.
+	Generating float64   `json:"generating_ns"`
+	Results    []*Result `json:"results"`
 }
 
 // A Result is one run of one benchmark.

@@ -110,6 +110,7 @@ func newRunner(ctx context.Context, cfg Config, out, log io.Writer) (*runner, er
 	r.report = &Report{
 		Engine: "strata", Date: now(), CPU: cpuModel(), CPUs: runtime.NumCPU(), Go: runtime.Version(),
 		Num: cfg.Num, Keys: r.keys.Len(), Values: cfg.ValueSize,
+		Generating: gen.Cost(r.keys, r.small),
 	}
 	return r, nil
 }

@@ -164,3 +164,14 @@ func BenchmarkZipf(b *testing.B) {
 		z.NextScrambled()
 	}
 }
+
+// TestCost: a cost of nothing, or of a microsecond, would say that it is not
+// measured or that generators got in the way of what they serve.
+func TestCost(t *testing.T) {
+	if c := Cost(NewKeyMaker(16, 0), NewValues(100, 0.5, 1)); c <= 0 || c > 5000 {
+		t.Errorf("a key and its value cost %.1f ns", c)
+	}
+	if c := Cost(NewKeyMaker(16, 0), NewValues(0, 0.5, 1)); c <= 0 {
+		t.Errorf("a key without a value costs %.1f ns", c)
+	}
+}

@@ -105,6 +105,9 @@ func (rec recording) title() string {
 	h := rec.header
 	s := fmt.Sprintf("%s, commit %s. %s, %s, %d processors. %s entries of %d-byte keys and %d-byte values that compress to half; median of %d.",
 		h.Date, h.Commit, h.CPU, h.Go, h.Processors, format(float64(h.Num)), keyBytes, 100, rec.repeats())
+	if h.GeneratingNS > 0 {
+		s += fmt.Sprintf(" Making a key and its value takes %.0f ns, which are part of all times.", h.GeneratingNS)
+	}
 	if h.Note != "" {
 		s += " " + h.Note
 	}

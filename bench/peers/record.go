@@ -8,12 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/strata-db/strata/bench/gen"
 )
 
 // A header is a line of the raw output that says what the runs behind it, up to
@@ -27,6 +30,8 @@ type header struct {
 	Num        int    `json:"num"`
 	Reads      int    `json:"reads"`
 	Seed       uint64 `json:"seed"`
+	// GeneratingNS is what a key and its value cost, in every operation's time.
+	GeneratingNS float64 `json:"generating_ns,omitempty"`
 	// Versions of the engines that were chosen, by name.
 	Versions map[string]string `json:"versions"`
 	// Note says what else a reader should know of these runs.
@@ -42,7 +47,8 @@ func (h header) alike(o header) bool {
 
 func (c *config) header() header {
 	return header{Date: time.Now().UTC().Format(time.DateOnly), Commit: commitName(c.ctx), CPU: cpuModel(), Processors: runtime.NumCPU(),
-		Go: runtime.Version(), Num: c.num, Reads: c.reads, Seed: c.seed, Versions: c.versions(), Note: c.comment}
+		Go: runtime.Version(), Num: c.num, Reads: c.reads, Seed: c.seed, Versions: c.versions(), Note: c.comment,
+		GeneratingNS: math.Round(gen.Cost(gen.NewKeyMaker(keyBytes, 0), gen.NewValues(100, 0.5, 301)))}
 }
 
 // commitName names the code that is measured: the commit, and a hash of what was
