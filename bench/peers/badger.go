@@ -9,7 +9,13 @@ import (
 
 type badgerDB struct{ *badger.DB }
 
-func openBadger(dir string) (DB, error) {
+func openBadger(dir string) (DB, error) { return badgerWith(dir, false) }
+
+// openBadgerSynced opens it so that every transaction syncs its log. Calls of
+// Sync would each sync the value log, too, which holds nothing here.
+func openBadgerSynced(dir string) (DB, error) { return badgerWith(dir, true) }
+
+func badgerWith(dir string, syncWrites bool) (DB, error) {
 	o := badger.DefaultOptions(dir).
 		WithLogger(nil).
 		WithMetricsEnabled(false).
@@ -20,7 +26,8 @@ func openBadger(dir string) (DB, error) {
 		WithCompression(options.Snappy).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithNumCompactors(max(2, compactors)).
-		WithDetectConflicts(false)
+		WithDetectConflicts(false).
+		WithSyncWrites(syncWrites)
 	db, err := badger.Open(o)
 	if err != nil {
 		return nil, err
@@ -30,7 +37,7 @@ func openBadger(dir string) (DB, error) {
 
 func (d badgerDB) Put(key, value []byte, sync bool) error {
 	err := d.Update(func(tx *badger.Txn) error { return tx.Set(clone(key), clone(value)) })
-	if err == nil && sync {
+	if err == nil && sync && !d.Opts().SyncWrites {
 		err = d.Sync()
 	}
 	return err
@@ -84,7 +91,7 @@ func (b *badgerBatch) Delete(key []byte) error { return b.batch().Delete(clone(k
 func (b *badgerBatch) Commit(sync bool) error {
 	err := b.batch().Flush()
 	b.b = nil
-	if err == nil && sync {
+	if err == nil && sync && !b.db.Opts().SyncWrites {
 		err = b.db.Sync()
 	}
 	return err

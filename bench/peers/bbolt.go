@@ -3,11 +3,16 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
 
-type bboltDB struct{ *bolt.DB }
+type bboltDB struct {
+	*bolt.DB
+	writers *atomic.Int32 // in Put with sync
+}
 
 var bboltBucket = []byte("b")
 
@@ -28,11 +33,21 @@ func openBbolt(dir string) (DB, error) {
 		_, err := tx.CreateBucketIfNotExists(bboltBucket)
 		return err
 	})
-	return bboltDB{db}, err
+	db.MaxBatchSize, db.MaxBatchDelay = 16, time.Millisecond
+	return bboltDB{db, new(atomic.Int32)}, err
 }
 
+// Put shares a transaction with the other writers that wait for the disk, if
+// there are any: what Batch is for.
 func (d bboltDB) Put(key, value []byte, sync bool) error {
-	return d.Update(func(tx *bolt.Tx) error {
+	update := d.Update
+	if sync {
+		if d.writers.Add(1) > 1 {
+			update = d.Batch
+		}
+		defer d.writers.Add(-1)
+	}
+	return update(func(tx *bolt.Tx) error {
 		d.NoSync = !sync // read by the commit, under the writer's lock
 		return tx.Bucket(bboltBucket).Put(key, value)
 	})

@@ -99,7 +99,11 @@ func runSpec(s spec, res *result) error {
 		return err
 	}
 	if !w.opensItself {
-		if e.db, err = eng.open(s.Dir); err != nil {
+		open := eng.open
+		if w.synced && eng.openSynced != nil {
+			open = eng.openSynced
+		}
+		if e.db, err = open(s.Dir); err != nil {
 			return fmt.Errorf("open: %w", err)
 		}
 	}

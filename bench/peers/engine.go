@@ -67,6 +67,8 @@ type engine struct {
 	name   string
 	module string // or Debian's package, if native
 	open   func(dir string) (DB, error)
+	// openSynced, if not nil, opens it for a workload that syncs every write.
+	openSynced func(dir string) (DB, error)
 	// native engines are written in C++ and run by a program of their own.
 	native bool
 	// loadBatch is how many writes its experts would put into one transaction
@@ -83,15 +85,15 @@ var engines = []engine{
 	{name: "goleveldb", module: "github.com/syndtr/goleveldb", open: openGoleveldb, loadBatch: 1, lsm: true,
 		notes: "WAL reaches the OS with each write; seek compactions off; one compaction at a time"},
 	{name: "pebble", module: "github.com/cockroachdb/pebble/v2", open: openPebble, loadBatch: 1, lsm: true,
-		notes: "WAL of unsynced writes is buffered in the process"},
+		notes: "WAL of unsynced writes is buffered in the process; CockroachDB's thresholds and index blocks"},
 	{name: "leveldb", module: "libleveldb-dev", native: true, loadBatch: 1, lsm: true,
 		notes: "WAL reaches the OS with each write; one background thread; compacts because of seeks, too"},
 	{name: "rocksdb", module: "librocksdb-dev", native: true, loadBatch: 1, lsm: true,
 		notes: "WAL reaches the OS with each write; full filters; dynamic level sizes; glibc's malloc"},
-	{name: "badger", module: "github.com/dgraph-io/badger/v4", open: openBadger, loadBatch: 1000, lsm: true,
-		notes: "loads in batches of 1,000; conflict detection off; values in the LSM"},
+	{name: "badger", module: "github.com/dgraph-io/badger/v4", open: openBadger, openSynced: openBadgerSynced, loadBatch: 1000, lsm: true,
+		notes: "loads in batches of 1,000; conflict detection off; values in the LSM; SyncWrites where each write is synced"},
 	{name: "bbolt", module: "go.etcd.io/bbolt", open: openBbolt, loadBatch: 1000,
-		notes: "loads in batches of 1,000; no compression, no cache (mapped), no checksums; freelist not synced"},
+		notes: "loads in batches of 1,000; no compression, no cache (mapped), no checksums; freelist not synced; synced writers share transactions"},
 }
 
 func findEngine(name string) (engine, error) {

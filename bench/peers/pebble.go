@@ -12,8 +12,8 @@ import (
 
 type pebbleDB struct{ *pebble.DB }
 
-// openPebble uses the level thresholds of CockroachDB (its DefaultPebbleOptions)
-// where the common settings leave them open.
+// openPebble uses the thresholds and index blocks of CockroachDB (its
+// DefaultPebbleOptions) where the common settings leave them open.
 func openPebble(dir string) (DB, error) {
 	cache := pebble.NewCache(cacheBytes)
 	defer cache.Unref()
@@ -25,6 +25,7 @@ func openPebble(dir string) (DB, error) {
 		L0CompactionThreshold:       2,
 		L0StopWritesThreshold:       1000,
 		LBaseMaxBytes:               64 << 20,
+		FlushSplitBytes:             10 << 20,
 		MaxOpenFiles:                openFiles,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, compactors },
 		Logger:                      silent{},
@@ -32,6 +33,7 @@ func openPebble(dir string) (DB, error) {
 	for i := range o.Levels {
 		l := &o.Levels[i]
 		l.BlockSize = blockBytes
+		l.IndexBlockSize = 256 << 10 // small ones make two levels of index
 		l.FilterPolicy = bloom.FilterPolicy(filterBits)
 		l.Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 	}

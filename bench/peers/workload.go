@@ -35,6 +35,7 @@ type workload struct {
 	mutates     bool // needs a copy of its source
 	big         bool // values of 4 KiB
 	opensItself bool
+	synced      bool // every write
 	hidden      bool // a load, not for choosing
 	run         func(*env) error
 }
@@ -54,8 +55,8 @@ var workloads = []workload{
 	}},
 	{name: "fillbatch100", run: (*env).fillBatch},
 	{name: "fillrandom4", run: func(e *env) error { return e.fill(4, e.perm.At) }},
-	{name: "fillsync", run: func(e *env) error { return e.fillSync(1, max(1, e.Num/1000)) }},
-	{name: "fillsync16", run: func(e *env) error { return e.fillSync(16, max(16, e.Num/250)) }},
+	{name: "fillsync", synced: true, run: func(e *env) error { return e.fillSync(1, max(1, e.Num/1000)) }},
+	{name: "fillsync16", synced: true, run: func(e *env) error { return e.fillSync(16, max(16, e.Num/250)) }},
 	{name: "fill4k", big: true, run: func(e *env) error { return e.fill(1, e.perm.At) }},
 	{name: "latency", run: (*env).latency},
 
