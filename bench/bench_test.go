@@ -9,9 +9,11 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -236,6 +238,28 @@ func TestPercentiles(t *testing.T) {
 	}
 	if text := histogramText(l); !strings.Contains(text, "Count: 10000  Average: 500") || !strings.Contains(text, "100.000%") {
 		t.Error(text)
+	}
+}
+
+// TestPercentilesOfSortedTimes holds the percentiles against a plain sorted array
+// of times that are spread over six powers of ten, as latencies are.
+func TestPercentilesOfSortedTimes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	h := hdrhistogram.New(1, histogramMax, histogramDigits)
+	times := make([]int64, 50_000) // ns
+	for i := range times {
+		times[i] = int64(math.Pow(10, 2+6*rng.Float64()*rng.Float64()))
+		_ = h.RecordValue(times[i])
+	}
+	slices.Sort(times)
+	l := newLatency(h)
+	for _, c := range []struct{ part, got float64 }{
+		{0.5, l.P50}, {0.75, l.P75}, {0.9, l.P90}, {0.99, l.P99}, {0.999, l.P999}, {0.9999, l.P9999}, {1, l.Max},
+	} {
+		want := float64(times[int(math.Ceil(c.part*float64(len(times))))-1]) / 1e3
+		if math.Abs(c.got/want-1) > 0.002 {
+			t.Errorf("p%g is %g µs, the sorted array says %g", c.part*100, c.got, want)
+		}
 	}
 }
 
