@@ -1,9 +1,9 @@
 package gen
 
-import "time"
-
-// sink keeps the compiler from leaving out what Cost measures.
-var sink byte
+import (
+	"runtime"
+	"time"
+)
 
 // Cost measures the nanoseconds that it takes to draw the next number of a random
 // order and to make its key and value: the part of a benchmark's time that is
@@ -13,6 +13,7 @@ func Cost(keys KeyMaker, values *Values) float64 {
 	perm := NewPerm(n, 1)
 	key := make([]byte, 0, keys.Len())
 	least := time.Duration(1 << 62)
+	var sink byte // or the compiler leaves out what is measured
 	for range runs {
 		start := time.Now()
 		for i := range uint64(n) {
@@ -24,5 +25,6 @@ func Cost(keys KeyMaker, values *Values) float64 {
 		}
 		least = min(least, time.Since(start))
 	}
+	runtime.KeepAlive(sink)
 	return float64(least.Nanoseconds()) / n
 }
