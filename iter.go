@@ -104,6 +104,7 @@ func clone(b []byte) []byte {
 // Iterator, which its owner may still hold, is not.
 type iterParts struct {
 	vis     iterator.Visible
+	merging iterator.Merging
 	sources []iterator.Iterator
 	levels  [version.NumLevels]levelRun
 }
@@ -146,7 +147,7 @@ func (d *DB) newInternalIterator(p *iterParts, rs *readState, o *IterOptions) it
 			p.sources = append(p.sources, p.levels[level].start(d.cmp, rs.version, level, topts))
 		}
 	}
-	return iterator.NewMerging(d.cmp, p.sources...)
+	return p.merging.Init(d.cmp, p.sources...)
 }
 
 // onlyDistinct reports that all of rs is one run in which no user key has two

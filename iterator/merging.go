@@ -6,8 +6,12 @@ import (
 	"github.com/strata-db/strata/internal/base"
 )
 
-// merging makes one ordered source out of several with a tree of losers: a
-// knockout tournament in which each inner node remembers who lost there, so that
+// A Merging makes one ordered source out of several: the entries of all of them,
+// in internal-key order; entries with equal keys come in the order of their
+// sources. It owns the sources and closes them. An error of any source ends the
+// merge: what the others hold behind the damage is not shown.
+//
+// It is a tree of losers: a knockout tournament in which each inner node remembers who lost there, so that
 // after the winner has moved on, only the nodes on its path to the root are
 // played again (Knuth volume 3, section 5.4.1).
 //
@@ -26,7 +30,7 @@ import (
 // its first entry that is not before the merge's position, or past its end; in
 // the backward direction at its last entry that is not after it, or before its
 // start. So a change of direction is one step of every source, and no seek.
-type merging struct {
+type Merging struct {
 	cmp      *base.Comparer
 	bytewise bool
 	its      []Iterator
@@ -38,44 +42,57 @@ type merging struct {
 	err      error
 }
 
-// NewMerging returns a source of the entries of all its, in internal-key order.
-// Entries with equal keys come in the order of their sources. It owns the sources
-// and closes them. An error of any source ends the merge: what the others hold
-// behind the damage is not shown. Of one source it is that source.
-func NewMerging(cmp *base.Comparer, its ...Iterator) Iterator {
+// NewMerging returns a source of the entries of all its, which it owns: a Merging,
+// or of one source that source.
+func NewMerging(cmp *base.Comparer, its ...Iterator) Iterator { return new(Merging).Init(cmp, its...) }
+
+// Init is NewMerging in the memory of m, which is new or closed. m keeps its.
+func (m *Merging) Init(cmp *base.Comparer, its ...Iterator) Iterator {
 	switch len(its) {
 	case 0:
 		return NewSlice(cmp, nil)
 	case 1:
 		return its[0]
 	}
-	return &merging{
-		cmp:      cmp,
-		bytewise: cmp.IsBytewise(),
-		its:      its,
-		kvs:      make([]*KV, len(its)),
-		losers:   make([]int, len(its)),
+	*m = Merging{
+		cmp: cmp, bytewise: cmp.IsBytewise(), its: its,
+		kvs: resize(m.kvs, len(its)), losers: resize(m.losers, len(its)),
 	}
+	return m
 }
 
-func (m *merging) First() *KV {
+// resize returns n zeros, in the memory of s if they fit.
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	s = s[:n]
+	clear(s)
+	return s
+}
+
+// First implements Iterator.
+func (m *Merging) First() *KV {
 	return m.start(false, func(it Iterator) *KV { return it.First() })
 }
 
-func (m *merging) Last() *KV {
+// Last implements Iterator.
+func (m *Merging) Last() *KV {
 	return m.start(true, func(it Iterator) *KV { return it.Last() })
 }
 
-func (m *merging) SeekGE(key base.InternalKey) *KV {
+// SeekGE implements Iterator.
+func (m *Merging) SeekGE(key base.InternalKey) *KV {
 	return m.start(false, func(it Iterator) *KV { return it.SeekGE(key) })
 }
 
-func (m *merging) SeekLT(key base.InternalKey) *KV {
+// SeekLT implements Iterator.
+func (m *Merging) SeekLT(key base.InternalKey) *KV {
 	return m.start(true, func(it Iterator) *KV { return it.SeekLT(key) })
 }
 
 // start moves every source and plays the whole tournament.
-func (m *merging) start(back bool, move func(Iterator) *KV) *KV {
+func (m *Merging) start(back bool, move func(Iterator) *KV) *KV {
 	m.back, m.err = back, nil
 	for i, it := range m.its {
 		if m.kvs[i] = move(it); m.kvs[i] == nil {
@@ -90,7 +107,7 @@ func (m *merging) start(back bool, move func(Iterator) *KV) *KV {
 }
 
 // play fills in the losers of the subtree at node and returns its winner.
-func (m *merging) play(node int) int {
+func (m *Merging) play(node int) int {
 	if node >= len(m.its) {
 		return node - len(m.its)
 	}
@@ -104,7 +121,7 @@ func (m *merging) play(node int) int {
 
 // before reports whether source a's entry comes before source b's in the current
 // direction. A source at its end comes last.
-func (m *merging) before(a, b int) bool {
+func (m *Merging) before(a, b int) bool {
 	x, y := m.kvs[a], m.kvs[b]
 	if x == nil || y == nil {
 		return y == nil && (x != nil || a < b)
@@ -124,7 +141,8 @@ func (m *merging) before(a, b int) bool {
 	return (a < b) != m.back
 }
 
-func (m *merging) Next() *KV {
+// Next implements Iterator.
+func (m *Merging) Next() *KV {
 	if m.back {
 		return m.turn(false)
 	}
@@ -134,7 +152,8 @@ func (m *merging) Next() *KV {
 	return m.moved(m.its[m.winner].Next())
 }
 
-func (m *merging) Prev() *KV {
+// Prev implements Iterator.
+func (m *Merging) Prev() *KV {
 	if !m.back {
 		return m.turn(true)
 	}
@@ -145,7 +164,7 @@ func (m *merging) Prev() *KV {
 }
 
 // moved finds the new winner after the old one has moved to kv.
-func (m *merging) moved(kv *KV) *KV {
+func (m *Merging) moved(kv *KV) *KV {
 	w := m.winner
 	m.kvs[w] = kv
 	if kv == nil {
@@ -164,7 +183,7 @@ func (m *merging) moved(kv *KV) *KV {
 }
 
 // replay plays the nodes on the winner's path again.
-func (m *merging) replay() *KV {
+func (m *Merging) replay() *KV {
 	old := m.winner
 	w := old
 	for node := (len(m.its) + old) / 2; node > 0; node /= 2 {
@@ -180,7 +199,7 @@ func (m *merging) replay() *KV {
 }
 
 // findRunnerUp picks the best of those who lost to the winner.
-func (m *merging) findRunnerUp() {
+func (m *Merging) findRunnerUp() {
 	node := (len(m.its) + m.winner) / 2
 	best := m.losers[node]
 	for node /= 2; node > 0; node /= 2 {
@@ -194,7 +213,7 @@ func (m *merging) findRunnerUp() {
 // turn changes direction: by the invariant, one step of each source brings it to
 // the other side of the merge's position. After an error there is no way but an
 // absolute positioning.
-func (m *merging) turn(back bool) *KV {
+func (m *Merging) turn(back bool) *KV {
 	if m.err != nil {
 		return nil
 	}
@@ -204,14 +223,18 @@ func (m *merging) turn(back bool) *KV {
 	return m.start(false, func(it Iterator) *KV { return it.Next() })
 }
 
-func (m *merging) Err() error { return m.err }
+// Err implements Iterator.
+func (m *Merging) Err() error { return m.err }
 
-func (m *merging) Close() error {
+// Close implements Iterator.
+func (m *Merging) Close() error {
 	err := m.err
 	for _, it := range m.its {
 		if e := it.Close(); err == nil {
 			err = e
 		}
 	}
+	clear(m.kvs) // they hold on to what the sources were in
+	m.its = nil
 	return err
 }

@@ -1,6 +1,7 @@
 package memtable
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/strata-db/strata/internal/base"
@@ -28,6 +29,9 @@ type iter struct {
 
 	touched byte // nothing: it keeps the loads of fetch from being left out
 }
+
+// iterPool holds closed iterators.
+var iterPool = sync.Pool{New: func() any { return new(iter) }}
 
 // load copies the leaf at off.
 func (it *iter) load(off uint32) {
@@ -223,5 +227,11 @@ func (it *iter) backward() *iterator.KV {
 	return it.outside(false)
 }
 
-func (it *iter) Err() error   { return nil }
-func (it *iter) Close() error { return nil }
+func (it *iter) Err() error { return nil }
+
+// Close gives the iterator to the next caller of NewIter.
+func (it *iter) Close() error {
+	it.t, it.tr, it.nd, it.kv = nil, nil, nil, iterator.KV{}
+	iterPool.Put(it)
+	return nil
+}

@@ -119,7 +119,11 @@ func (t *Table) Get(ukey []byte, at base.SeqNum) (value []byte, kind base.Kind, 
 // it yields every entry that was there when it was positioned; of later ones it
 // may yield some. Its keys and values lie in the table's memory: the caller
 // holds a reference to the table as long as it uses them.
-func (t *Table) NewIter() iterator.Iterator { return &iter{t: t} }
+func (t *Table) NewIter() iterator.Iterator {
+	it := iterPool.Get().(*iter)
+	*it = iter{t: t}
+	return it
+}
 
 // Bytes returns the memory in use, by which the table counts as full.
 func (t *Table) Bytes() int64 {
