@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -513,5 +515,61 @@ func TestProgress(t *testing.T) {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %q in %q", want, log.String())
 		}
+	}
+}
+
+// mixgraph does what its shares say, finds what it wrote, in values of many sizes,
+// and leaves a database whose other readers find their answers right.
+func TestMixGraph(t *testing.T) {
+	c := DefaultConfig()
+	c.FS, c.Num, c.Reads, c.Threads, c.quiet = vfs.NewMem(), 2000, 20_000, 2, true
+	c.Benchmarks = "fillrandom,mixgraph,readrandom,readseq"
+	rep, err := Run(context.Background(), c, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rep.Results[1]
+	if r.Name != "mixgraph" || r.Ops != 40_000 || r.Wrong != 0 || r.Found != r.Wanted {
+		t.Errorf("%+v", r)
+	}
+	if reads := float64(r.Wanted) / float64(r.Ops); reads < 0.84 || reads > 0.88 {
+		t.Errorf("%.3f of the operations were reads, want 0.86", reads)
+	}
+	c.FS, c.Mix.Get, c.Mix.Put, c.Mix.Seek = vfs.NewMem(), 0, 0, 0
+	if _, err := Run(context.Background(), c, io.Discard, io.Discard); err == nil {
+		t.Error("a mix of nothing ran")
+	}
+}
+
+// Each interval has a line, also across benchmarks, and the lines add up to the
+// operations.
+func TestReportIntervals(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "report.csv")
+	r, err := newReporter(file, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(ms int) time.Time { return r.start.Add(time.Duration(ms) * time.Millisecond) }
+	var ops atomic.Int64
+	ops.Store(100)
+	r.tick(at(900), &ops)
+	r.tick(at(1000), &ops)
+	ops.Store(150)
+	r.end(&ops)
+	ops.Store(0)
+	r.tick(at(1900), &ops)
+	ops.Store(30)
+	r.tick(at(3100), &ops)
+	if err := r.close(); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := os.ReadFile(file)
+	if want := "secs_elapsed,interval_qps\n1,100\n2,80\n3,0\n"; string(got) != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	c := DefaultConfig()
+	c.FS, c.Num, c.quiet, c.ReportEvery, c.ReportFile = vfs.NewMem(), 10, true, 1, filepath.Join(file, "not a directory")
+	if _, err := Run(context.Background(), c, io.Discard, io.Discard); err == nil {
+		t.Error("a report that cannot be written is no error")
 	}
 }

@@ -40,10 +40,16 @@ type Config struct {
 	SeekNexts        int  // steps after a seek
 	ReadPercent      int  // of readrandomwriterandom
 	WriteRateLimit   int64
+	Mix              Mix // of mixgraph
 
 	Histogram   bool // time every operation, print the distribution
 	Comparisons bool // count and print key comparisons
 	StatsEvery  int  // seconds between progress reports on the log; 0 is none
+
+	// ReportEvery is after how many seconds a line with the operations a second of
+	// that time goes to ReportFile, as CSV; 0 is never.
+	ReportEvery int
+	ReportFile  string
 
 	CacheSize       int64 // bytes; below 0 is the engine's default
 	BloomBits       int   // below 0 is the engine's default
@@ -75,6 +81,7 @@ func DefaultConfig() Config {
 		KeySize: 16, ValueSize: 100, CompressionRatio: 0.5, BatchSize: 1000,
 		Seed: 301, SeekNexts: 0, ReadPercent: 90,
 		CacheSize: -1, BloomBits: -1, Compression: "snappy", Policy: "leveled",
+		ReportFile: "report.csv", Mix: defaultMix(),
 	}
 }
 
@@ -102,6 +109,8 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.BoolVar(&c.Histogram, "histogram", c.Histogram, "time every operation and print the distribution")
 	fs.BoolVar(&c.Comparisons, "comparisons", c.Comparisons, "count and print key comparisons (slower)")
 	fs.IntVar(&c.StatsEvery, "stats_interval_seconds", c.StatsEvery, "`seconds` between lines of progress; 0 is none")
+	fs.IntVar(&c.ReportEvery, "report_interval_seconds", c.ReportEvery, "`seconds` between lines of report_file; 0 is none")
+	fs.StringVar(&c.ReportFile, "report_file", c.ReportFile, "`file` that gets the operations a second of each interval, as CSV")
 	fs.Int64Var(&c.CacheSize, "cache_size", c.CacheSize, "`bytes` of the block cache; -1 is the default")
 	fs.IntVar(&c.BloomBits, "bloom_bits", c.BloomBits, "filter bits a key; -1 is the default, 0 is no filter")
 	fs.Int64Var(&c.WriteBufferSize, "write_buffer_size", c.WriteBufferSize, "`bytes` of a memtable; 0 is the default")
@@ -114,6 +123,7 @@ func (c *Config) Flags(fs *flag.FlagSet) {
 	fs.Int64Var(&c.MaxFileSize, "target_file_size_base", c.MaxFileSize, "max_file_size, RocksDB's name")
 	fs.StringVar(&c.Policy, "compaction_style", c.Policy, "leveled or tiered")
 	fs.BoolVar(&c.MemFS, "mem", c.MemFS, "keep the database in memory")
+	c.Mix.flags(fs)
 	fs.Bool("reuse_logs", false, "accepted for LevelDB's scripts; logs are never reused")
 }
 
@@ -126,6 +136,8 @@ func (c *Config) validate() error {
 		{"num", c.Num, 1}, {"threads", c.Threads, 1}, {"key_size", c.KeySize, 1}, {"key_prefix", c.KeyPrefix, 0},
 		{"value_size", c.ValueSize, 0}, {"batch_size", c.BatchSize, 1}, {"seek_nexts", c.SeekNexts, 0},
 		{"readwritepercent", c.ReadPercent, 0}, {"stats_interval_seconds", c.StatsEvery, 0},
+		{"report_interval_seconds", c.ReportEvery, 0}, {"keyrange_num", c.Mix.Keys.Ranges, 1},
+		{"mix_max_value_size", c.Mix.MaxValue, 1}, {"mix_max_scan_len", c.Mix.MaxScan, 1},
 	} {
 		if f.v < f.lo {
 			return fmt.Errorf("%s is %d, want at least %d", f.flag, f.v, f.lo)
@@ -133,6 +145,9 @@ func (c *Config) validate() error {
 	}
 	if !(c.CompressionRatio > 0 && c.CompressionRatio <= 1) {
 		return fmt.Errorf("compression_ratio is %g, want more than 0 and at most 1", c.CompressionRatio)
+	}
+	if m := c.Mix; !(m.Get >= 0 && m.Put >= 0 && m.Seek >= 0 && m.Get+m.Put+m.Seek > 0) {
+		return fmt.Errorf("mix_get_ratio, mix_put_ratio and mix_seek_ratio are %g, %g and %g, want shares that are not all 0", m.Get, m.Put, m.Seek)
 	}
 	if !(c.Duration >= 0) {
 		return fmt.Errorf("duration is %g, want at least 0", c.Duration)

@@ -13,6 +13,7 @@ import (
 type content struct {
 	known  atomic.Bool // false: something else wrote into the database
 	values *gen.Values
+	parts  *gen.Values     // beginnings of these may be there, too; nil if not
 	mixed  bool            // values of several sizes: not compared
 	bits   []atomic.Uint64 // a bit a key: is it there?
 	live   atomic.Int64    // how many are
@@ -64,7 +65,8 @@ func (c *content) right(k uint64, value []byte, found bool) bool {
 	case found != c.has(k):
 		return false
 	}
-	return !found || c.mixed || bytes.Equal(value, c.values.At(k))
+	return !found || c.mixed || bytes.Equal(value, c.values.At(k)) ||
+		c.parts != nil && bytes.HasPrefix(c.parts.At(k), value)
 }
 
 // use makes values the ones that are written from now on.

@@ -44,6 +44,7 @@ type runner struct {
 	readersLeft atomic.Int64
 	comparisons atomic.Int64
 	report      *Report
+	intervals   *reporter
 	failed      error // wrong answers, told at the end
 }
 
@@ -72,6 +73,11 @@ func run(ctx context.Context, cfg Config, items []item, out, log io.Writer, each
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.finish()) }()
+	if cfg.ReportEvery > 0 {
+		if r.intervals, err = newReporter(cfg.ReportFile, seconds(cfg.ReportEvery)); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.begin(); err != nil {
 		return nil, err
 	}
@@ -224,7 +230,7 @@ func (r *runner) close() error {
 
 // finish closes the database and removes it if it is temporary.
 func (r *runner) finish() error {
-	err := r.close()
+	err := errors.Join(r.close(), r.intervals.close())
 	if r.temp {
 		err = errors.Join(err, os.RemoveAll(r.dir))
 	}
@@ -296,6 +302,9 @@ func (r *runner) prepare(b benchmark) error {
 	case b.writes:
 		r.content.use(values)
 	}
+	if b.parts && r.content.parts == nil {
+		r.content.parts = gen.NewValues(r.cfg.Mix.MaxValue, r.cfg.CompressionRatio, r.cfg.Seed)
+	}
 	if b.loads {
 		return r.load()
 	}
@@ -365,7 +374,7 @@ func (r *runner) runOnce(b benchmark) (*Result, error) {
 }
 
 func (r *runner) newSampler(b benchmark, threads int, ops *atomic.Int64) *sampler {
-	s := &sampler{name: b.name, ops: ops, log: r.log, live: r.cfg.Progress && !b.silent, every: seconds(r.cfg.StatsEvery)}
+	s := &sampler{name: b.name, ops: ops, log: r.log, live: r.cfg.Progress && !b.silent, every: seconds(r.cfg.StatsEvery), intervals: r.intervals}
 	s.from = r.db.Metrics()
 	if !b.swaps && !b.idle {
 		s.db = r.db

@@ -22,6 +22,8 @@ type sampler struct {
 	live  bool // a line that is rewritten
 	every time.Duration
 
+	intervals *reporter // nil: none is wanted
+
 	start   time.Time
 	samples []Sample
 	peak    int64
@@ -60,6 +62,7 @@ func (s *sampler) stop() {
 	close(s.stopped)
 	<-s.done
 	s.sample()
+	s.intervals.end(s.ops)
 	if s.shown {
 		fmt.Fprintf(s.log, "\r%60s\r", "")
 	}
@@ -86,6 +89,7 @@ func (s *sampler) sample() {
 // tell shows progress on the log.
 func (s *sampler) tell() {
 	now := time.Now()
+	s.intervals.tick(now, s.ops)
 	done := s.ops.Load()
 	if s.every > 0 && now.Sub(s.told) >= s.every {
 		since := now.Sub(s.told).Seconds()

@@ -119,3 +119,21 @@ func fillSeekSeq(t *thread) error {
 	}
 	return nil
 }
+
+// scanFrom reads up to n entries from number k on.
+func (t *thread) scanFrom(k uint64, n int) error {
+	it := t.db.NewIterator(&strata.IterOptions{})
+	found, bytes := 0, 0
+	for ok := it.SeekGE(t.keyOf(k)); ok; ok = it.Next() {
+		bytes += len(it.Key()) + len(it.Value())
+		if found++; found == n {
+			break
+		}
+	}
+	if err := closeIter(it); err != nil {
+		return err
+	}
+	t.read(found > 0 || !t.r.content.known.Load() || !t.r.content.has(k), found > 0)
+	t.did(bytes)
+	return nil
+}

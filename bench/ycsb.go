@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"sync/atomic"
 
-	"github.com/strata-db/strata"
 	"github.com/strata-db/strata/bench/gen"
 )
 
@@ -76,7 +75,7 @@ func (y *ycsbThread) step() error {
 	case what < m.read+m.update+m.insert:
 		return y.insert()
 	case what < m.read+m.update+m.insert+m.scan:
-		return y.scan(y.pick(), 1+y.rng.IntN(ycsbScanMost))
+		return y.scanFrom(y.pick(), 1+y.rng.IntN(ycsbScanMost))
 	}
 	k := y.pick()
 	if err := y.get(k); err != nil {
@@ -117,22 +116,4 @@ func (y *ycsbThread) insert() error {
 	}
 	y.did(len(y.key) + len(value))
 	return err
-}
-
-// scan reads up to n entries from number k on.
-func (y *ycsbThread) scan(k uint64, n int) error {
-	it := y.db.NewIterator(&strata.IterOptions{})
-	found, bytes := 0, 0
-	for ok := it.SeekGE(y.keyOf(k)); ok; ok = it.Next() {
-		bytes += len(it.Key()) + len(it.Value())
-		if found++; found == n {
-			break
-		}
-	}
-	if err := closeIter(it); err != nil {
-		return err
-	}
-	y.read(found > 0 || !y.r.content.known.Load() || !y.r.content.has(k), found > 0)
-	y.did(bytes)
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/golang/snappy"
@@ -173,5 +174,63 @@ func TestCost(t *testing.T) {
 	}
 	if c := Cost(NewKeyMaker(16, 0), NewValues(0, 0.5, 1)); c <= 0 {
 		t.Errorf("a key without a value costs %.1f ns", c)
+	}
+}
+
+// Popular parts of the key space are drawn as often as the shape says, wherever
+// they lie, and every draw is in range.
+func TestRangesFollowTheirShape(t *testing.T) {
+	const n, draws = 3000, 200_000
+	s := RangeShape{Ranges: 30, A: 14.18, B: -2.917, C: 0.0164, D: -0.08082}
+	for _, s.KeyB = range []float64{0, -0.2} {
+		s.KeyA = -s.KeyB
+		r := NewRanges(rand.New(rand.NewPCG(1, 2)), n, s, 7)
+		var parts [30]int
+		for range draws {
+			k := r.Next()
+			if k >= n {
+				t.Fatalf("drew %d of %d", k, n)
+			}
+			parts[k/100]++
+		}
+		sum := 0.0
+		for i := range 30 {
+			sum += s.A*math.Exp(s.B*float64(i)) + s.C*math.Exp(s.D*float64(i))
+		}
+		want := (s.A + s.C) / sum
+		if got := float64(slices.Max(parts[:])) / draws; math.Abs(got-want) > 0.01 {
+			t.Errorf("the most popular part has %.3f of the draws, want %.3f", got, want)
+		}
+	}
+	for _, s := range []RangeShape{{}, {Ranges: 5}, {Ranges: 50, A: math.Inf(1)}, {Ranges: 3, KeyA: 1e-300, KeyB: 1e-9}} {
+		r := NewRanges(rand.New(rand.NewPCG(1, 2)), 7, s, 7)
+		for range 1000 {
+			if k := r.Next(); k >= 7 {
+				t.Fatalf("%+v: drew %d of 7", s, k)
+			}
+		}
+	}
+}
+
+// The median of a generalized Pareto distribution is theta + sigma·(2^k-1)/k.
+func TestPareto(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, p := range []struct{ theta, k, sigma, median float64 }{
+		{0, 0.2615, 25.45, 25.45 * (math.Pow(2, 0.2615) - 1) / 0.2615},
+		{10, 0, 20, 10 + 20*math.Ln2},
+	} {
+		below := 0
+		for range 100_000 {
+			x := Pareto(rng, p.theta, p.k, p.sigma, 1024)
+			if x < 1 || x > 1024 {
+				t.Fatalf("drew %d", x)
+			}
+			if float64(x) <= math.Ceil(p.median) {
+				below++
+			}
+		}
+		if share := float64(below) / 100_000; share < 0.49 || share > 0.53 {
+			t.Errorf("%+v: %.3f are at most the median", p, share)
+		}
 	}
 }
