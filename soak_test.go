@@ -223,26 +223,39 @@ func (s *soak) sample() error {
 	}
 	o := &s.opts
 	data := uint64(s.keys) * (soakValue + 11)
+	// The cache, what tests, jobs and readers work on, indexes and filters.
+	liveLimit := uint64(o.CacheBytes) + 32<<20 + uint64(tables)*64<<10
+	// What is allocated while the collector marks counts as live, and on a busy
+	// machine that takes long: look again before it is believed.
+	for range 4 {
+		if f.live <= liveLimit {
+			break
+		}
+		runtime.GC()
+		_, live := heapBytes()
+		f.live = min(f.live, live-min(live, s.heap[1]))
+	}
 	for _, b := range []struct {
 		what       string
 		got, limit int64
 	}{
 		{"memtables", int64(f.memtables), int64(o.MaxMemtables)},
-		{"a level below 0, in percent of its target", int64(100 * f.fullest), 100 * levelSlowest},
+		// Where writers are slowest is not a stop: what is on its way still comes.
+		{"a level below 0, in percent of its target", int64(100 * f.fullest), 150 * levelSlowest},
 		// A sealed memtable may still become a table when the stop is reached.
 		{"level 0 tables", int64(f.level0), int64(soakL0Stop + o.MaxMemtables)},
 		// Clients; jobs, each with one that waits for Close and one that finishes a table;
-		// one that reads ahead for each run that is compacted; two for the log, and timers.
-		{"goroutines", int64(f.goroutines), int64(soakWriters + soakReaders + 3*(1+o.Workers) + soakL0Stop + o.MaxMemtables + 2*o.Workers + 4)},
+		// one that compresses; one that reads ahead for each run that is compacted; two for
+		// the log, and timers.
+		{"goroutines", int64(f.goroutines), int64(soakWriters + soakReaders + 4*(1+o.Workers) + soakL0Stop + o.MaxMemtables + 2*o.Workers + 4)},
 		// Tables to read, two written by each job, segments, two manifests, the lock.
 		{"open files", int64(f.files), int64(o.MaxOpenFiles + 2*(1+o.Workers) + o.MaxMemtables + 3 + 3)},
 		{"bytes of log", f.logBytes, int64(o.MaxMemtables+2) * 2 * o.MemtableBytes},
 		{"memtable memory", f.memtableBytes, int64(o.MaxMemtables) * 2 * o.MemtableBytes},
 		{"manifest", f.manifest, soakManifest + 5*int64(tables+64)*150},
-		// The cache, what tests, jobs and readers work on, indexes and filters; and as much
-		// again, with what is freed at last, before they are collected.
-		{"live heap", int64(f.live), o.CacheBytes + 32<<20 + int64(tables)*64<<10},
-		{"heap", int64(f.heap), 2*(o.CacheBytes+32<<20+int64(tables)*64<<10) + 16<<20},
+		{"live heap", int64(f.live), int64(liveLimit)},
+		// As much again, with what is freed at last, before it is collected.
+		{"heap", int64(f.heap), 2*int64(liveLimit) + 16<<20},
 		{"tree", int64(f.tree), int64(3*data) + 64*o.MemtableBytes},
 	} {
 		if b.got > b.limit {
