@@ -132,7 +132,9 @@ func (t *Tree) leaveL0Span(keep func(*version.FileMeta) bool) (files []*version.
 }
 
 // byAge returns the indexes of level 0, oldest first as far as is known: by
-// sequence bounds if every file has them, else by number.
+// sequence bounds if every file has them and no two overlap, else by number. In a
+// repaired directory that was a tree of levels they do overlap, and then tell
+// nothing of a single key.
 func (t *Tree) byAge() []int {
 	files := t.Version.Files(0)
 	order := make([]int, len(files))
@@ -144,11 +146,19 @@ func (t *Tree) byAge() []int {
 			return order
 		}
 	}
+	byNumber := slices.Clone(order)
 	slices.SortStableFunc(order, func(a, b int) int {
 		x, _ := files[a].SeqBounds()
 		y, _ := files[b].SeqBounds()
 		return cmp.Compare(x.Largest, y.Largest)
 	})
+	for i := 1; i < len(order); i++ {
+		x, _ := files[order[i-1]].SeqBounds()
+		y, _ := files[order[i]].SeqBounds()
+		if x.Largest >= y.Smallest {
+			return byNumber
+		}
+	}
 	return order
 }
 
