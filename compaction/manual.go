@@ -1,6 +1,8 @@
 package compaction
 
 import (
+	"slices"
+
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/version"
 )
@@ -36,31 +38,65 @@ type Manual struct {
 	lower, upper []byte // user keys, inclusive; nil is open
 
 	newest  base.FileNum // files with higher numbers were made since
-	level   int          // leveled: the level being emptied
-	deepest int          // leveled: where data is to end up
-	cursor  []byte       // leveled: largest user key of level already handled
-	moved   bool         // leveled: cursor is set
-	planned bool         // tiered: the one plan was handed out
-	steps   int          // fifo: merges left
+	minimal base.FileNum // higher numbers that were not moved hold nothing that may go
+	mine    map[*Plan]bool
+	others  bool                       // plans that are not mine were running at the last look
+	down    map[*version.FileMeta]bool // moved by edit by my plans
+	level   int                        // leveled: the level being emptied
+	deepest int                        // leveled: where data is to end up
+	cursor  []byte                     // leveled: largest user key of level already handled
+	moved   bool                       // leveled: cursor is set
+	planned bool                       // tiered: the one plan was handed out
+	steps   int                        // fifo: merges left
 }
 
 // NewManual begins a manual compaction of the user keys from lower to upper,
 // both inclusive; nil is open. Data written later need not be compacted.
 func NewManual(t *Tree, p Policy, lower, upper []byte) *Manual {
-	m := &Manual{policy: p, lower: lower, upper: upper, deepest: 1}
-	for level := range version.NumLevels {
-		for _, f := range t.Version.Files(level) {
-			m.newest = max(m.newest, f.Num)
-		}
-	}
+	m := &Manual{policy: p, lower: lower, upper: upper, deepest: 1, mine: make(map[*Plan]bool), down: make(map[*version.FileMeta]bool)}
+	m.newest = highestNum(t.Version)
+	m.minimal = m.newest
 	m.steps = len(t.Version.Files(0))
 	return m
+}
+
+func highestNum(v *version.Version) base.FileNum {
+	var n base.FileNum
+	for level := range version.NumLevels {
+		for _, f := range v.Files(level) {
+			n = max(n, f.Num)
+		}
+	}
+	return n
 }
 
 // Next returns the next plan to run. Without one, done tells whether there will
 // be none, or whether a running compaction must end first. If none is running
 // then, Tree.Busy or Damaged holds files of the range back for good.
-func (m *Manual) Next(t *Tree) (p *Plan, done bool) { return m.policy.manual(t, m) }
+func (m *Manual) Next(t *Tree) (p *Plan, done bool) {
+	m.watch(t)
+	if p, done = m.policy.manual(t, m); p != nil {
+		m.mine[p] = true
+		for _, f := range p.Files() {
+			if p.Move {
+				m.down[f] = true
+			}
+		}
+	}
+	return p, done
+}
+
+// watch looks whether plans of others run or have ended since the last look. What
+// they write need not be minimal: a snapshot that they knew may be closed by now.
+// Nor what was written beside them, as an older entry that kept a tombstone there
+// may have gone with them.
+func (m *Manual) watch(t *Tree) {
+	others := slices.ContainsFunc(t.Running, func(p *Plan) bool { return !m.mine[p] })
+	if m.others || others {
+		m.minimal = highestNum(t.Version)
+	}
+	m.others = others
+}
 
 // overlaps reports whether f overlaps the range.
 func (m *Manual) overlaps(t *Tree, f *version.FileMeta) bool {
@@ -87,9 +123,11 @@ func (m *Manual) overlapsAny(t *Tree) bool {
 }
 
 // garbage reports whether a rewrite of f in the last level may drop something.
-// What was written since the beginning is as small as it can be.
+// What only this compaction has written there is as small as it can be. What it wrote
+// further up and then moved is not: a table below that seemed to hold an older entry,
+// by its span, may have been rewritten by then.
 func (m *Manual) garbage(t *Tree, f *version.FileMeta) bool {
-	if f.Num > m.newest {
+	if f.Num > m.minimal && !m.down[f] {
 		return false
 	}
 	if m.Garbage != nil {

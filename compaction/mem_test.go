@@ -1,6 +1,7 @@
 package compaction
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ const entryBytes = 50
 
 // A memTable is a table that is a list: TableWriter and OutputFile at once.
 type memTable struct {
+	cmp            *base.Comparer // nil is bytewise
 	kvs            []iterator.KV
 	synced, closed bool
 	failAdd        int // fails the n-th Add from now if > 0
@@ -32,7 +34,9 @@ func (m *memTable) Add(k base.InternalKey, v []byte) error {
 
 func (m *memTable) EstimatedSize() uint64 { return uint64(len(m.kvs)) * entryBytes }
 
-func (m *memTable) Finish() (sstable.Meta, error) { return metaOf(m.kvs), nil }
+func (m *memTable) Finish() (sstable.Meta, error) {
+	return metaOf(cmp.Or(m.cmp, base.Bytewise), m.kvs), nil
+}
 
 func (m *memTable) Sync() error {
 	if m.failSync {
@@ -44,7 +48,7 @@ func (m *memTable) Sync() error {
 
 func (m *memTable) Close() error { m.closed = true; return nil }
 
-func metaOf(kvs []iterator.KV) sstable.Meta {
+func metaOf(order *base.Comparer, kvs []iterator.KV) sstable.Meta {
 	meta := sstable.Meta{Size: uint64(len(kvs)) * entryBytes, SmallestSeq: base.SeqNumMax, Entries: uint64(len(kvs))}
 	for i, kv := range kvs {
 		meta.SmallestSeq = min(meta.SmallestSeq, kv.K.SeqNum())
@@ -52,7 +56,7 @@ func metaOf(kvs []iterator.KV) sstable.Meta {
 		if kv.K.Kind() == base.KindDelete {
 			meta.Tombstones++
 		}
-		if i == 0 || string(kv.K.UserKey) != string(kvs[i-1].K.UserKey) {
+		if i == 0 || order.Compare(kv.K.UserKey, kvs[i-1].K.UserKey) != 0 {
 			meta.UserKeys++
 		}
 	}
@@ -64,11 +68,24 @@ func metaOf(kvs []iterator.KV) sstable.Meta {
 
 // fileOf returns the description of a table that holds kvs.
 func fileOf(num base.FileNum, kvs []iterator.KV) *version.FileMeta {
-	m := metaOf(kvs)
-	f := &version.FileMeta{Num: num, Type: base.FileTable, Size: m.Size, Smallest: m.Smallest, Largest: m.Largest}
+	f := bareFile(num, kvs)
+	learn(base.Bytewise, f, kvs)
+	return f
+}
+
+// bareFile is fileOf a table of which nobody knows bounds and counts.
+func bareFile(num base.FileNum, kvs []iterator.KV) *version.FileMeta {
+	return &version.FileMeta{
+		Num: num, Type: base.FileTable, Size: uint64(len(kvs)) * entryBytes,
+		Smallest: kvs[0].K, Largest: kvs[len(kvs)-1].K,
+	}
+}
+
+// learn sets what the properties of a table tell when it is opened.
+func learn(order *base.Comparer, f *version.FileMeta, kvs []iterator.KV) {
+	m := metaOf(order, kvs)
 	f.SetSeqBounds(version.SeqBounds{Smallest: m.SmallestSeq, Largest: m.LargestSeq})
 	f.SetStats(version.Stats{Entries: m.Entries, Tombstones: m.Tombstones, UserKeys: m.UserKeys})
-	return f
 }
 
 // parseKV parses key#seq,KIND:value.
@@ -89,6 +106,6 @@ func formatKV(kv iterator.KV) string {
 	return s
 }
 
-func sortKVs(cmp *base.Comparer, kvs []iterator.KV) {
-	slices.SortFunc(kvs, func(a, b iterator.KV) int { return cmp.CompareInternal(a.K, b.K) })
+func sortKVs(order *base.Comparer, kvs []iterator.KV) {
+	slices.SortFunc(kvs, func(a, b iterator.KV) int { return order.CompareInternal(a.K, b.K) })
 }

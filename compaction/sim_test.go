@@ -399,6 +399,12 @@ func checkPlan(t *testing.T, tree *Tree, p *Plan) {
 	}
 	if p.OutputLevel > 0 {
 		for _, f := range tree.Version.Files(p.OutputLevel) {
+			if p.Move {
+				for _, g := range p.Files() {
+					require.False(t, fileSpan(g).overlaps(tree.Cmp, fileSpan(f)), "%s: %s lies in the way", p, f)
+				}
+				continue
+			}
 			require.True(t, in[f] || !p.span.overlaps(tree.Cmp, fileSpan(f)), "%s: %s lies in the way", p, f)
 		}
 		return
