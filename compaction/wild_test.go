@@ -66,6 +66,7 @@ type wild struct {
 	spares   []base.FileNum
 	jobs     []*wildJob
 	pointers [version.NumLevels][]byte
+	damaged  map[*version.FileMeta]bool // left alone for now
 
 	seq       base.SeqNum
 	history   map[string][]iterator.KV // by lower-case key, newest first
@@ -228,6 +229,7 @@ func (w *wild) tree() *Tree {
 		Version: w.version(), Cmp: w.cmp, OldestSnapshot: base.SeqNumMax,
 		Pointer: func(level int) []byte { return w.pointers[level] },
 		Spare:   func(lo, hi base.FileNum) bool { return w.spare(lo, hi) >= 0 },
+		Damaged: func(f *version.FileMeta) bool { return w.damaged[f] },
 	}
 	for _, at := range w.snapshots {
 		t.OldestSnapshot = min(t.OldestSnapshot, at)
@@ -346,6 +348,9 @@ func (w *wild) advance(i int) {
 				w.spares = slices.Delete(w.spares, i, i+1)
 				return n
 			}
+		}
+		if w.rng.IntN(2) == 0 {
+			j.version = w.version() // a later one is as good
 		}
 		j.outputs = w.run(p, j.version, num)
 	}
@@ -476,6 +481,7 @@ func (w *wild) step() {
 		w.snapshots = slices.Delete(w.snapshots, i, i+1)
 	case n < 17:
 		w.open()
+		w.damage()
 	case n < 18 && len(w.jobs) < 4:
 		w.relieve(base.FileNum(w.rng.IntN(int(w.next))))
 	case n < 22 && len(w.jobs) < 4:
@@ -496,6 +502,19 @@ func (w *wild) open() {
 	}
 }
 
+// damage makes policies leave some tables alone, until the next call.
+func (w *wild) damage() {
+	w.damaged = make(map[*version.FileMeta]bool)
+	if w.drops || w.rng.IntN(3) > 0 {
+		return
+	}
+	for _, files := range w.levels {
+		for _, f := range files {
+			w.damaged[f] = w.rng.IntN(8) == 0
+		}
+	}
+}
+
 func (w *wild) play() {
 	w.t.Logf("%s %+v, order %s, shuffled %v\n%s", w.policy.Name(), w.policy, w.cmp.Name, w.shuffled, w.version())
 	w.check("begin")
@@ -512,6 +531,7 @@ func (w *wild) play() {
 
 // settle runs what is due until nothing is; it must come to an end.
 func (w *wild) settle() {
+	w.damaged = nil
 	files := w.version().NumFiles()
 	for n := 0; ; n++ {
 		for len(w.jobs) > 0 {
@@ -539,6 +559,7 @@ func (w *wild) compactRange() {
 	if w.rng.IntN(2) == 0 {
 		w.snapshots = nil
 	}
+	w.damaged = nil
 	w.flushAll()
 	var lower, upper []byte
 	if w.rng.IntN(2) == 0 {
