@@ -58,7 +58,8 @@ type wild struct {
 
 	shuffled bool // level 0 was not numbered by age
 	drops    bool // FIFO: keys may be missing, never wrong
-	noSpare  bool
+
+	maxSpares int // with each memtable
 
 	levels   [version.NumLevels][]*version.FileMeta
 	tables   map[base.FileNum][]iterator.KV
@@ -104,7 +105,7 @@ func newWild(t *testing.T, seed uint64) *wild {
 	}
 	w.cmp = []*base.Comparer{base.Bytewise, reverseOrder, lengthOrder, foldOrder}[w.rng.IntN(4)]
 	w.keys = 1 + w.rng.IntN(80)
-	w.noSpare = w.rng.IntN(6) == 0
+	w.maxSpares = w.rng.IntN(4)
 	w.policy = w.randomPolicy()
 	_, w.drops = w.policy.(*fifo)
 	if w.rng.IntN(3) > 0 {
@@ -194,8 +195,10 @@ func (w *wild) makeForeign() {
 	}
 	var nums []base.FileNum
 	for range l0 {
-		w.next += base.FileNum(w.rng.IntN(2))
 		nums = append(nums, w.newNum())
+		if w.rng.IntN(2) == 0 {
+			w.spares = append(w.spares, w.newNum())
+		}
 	}
 	slices.Reverse(nums)
 	if w.shuffled = !w.drops && w.rng.IntN(3) == 0; w.shuffled {
@@ -276,7 +279,7 @@ func (w *wild) seal() {
 	}
 	w.imm = append(w.imm, wildImm{w.newNum(), w.mem})
 	w.mem = nil
-	if !w.noSpare {
+	for range w.rng.IntN(w.maxSpares + 1) {
 		w.spares = append(w.spares, w.newNum())
 	}
 }
@@ -319,7 +322,7 @@ func (w *wild) pick() bool {
 func (w *wild) relieve(from base.FileNum) {
 	t := w.tree()
 	t.Busy = func(f *version.FileMeta) bool { return f.Num < from }
-	if p := RelieveLevel0(t, 2, 100*entryBytes); p != nil {
+	if p := RelieveLevel0(t, 2, w.entries(100)); p != nil {
 		w.begin(t, p)
 	}
 }
@@ -377,9 +380,7 @@ func (w *wild) published(what string, level int, added []*version.FileMeta, move
 	v := w.version()
 	w.t.Logf("done %s: %v", what, added)
 	require.NoError(w.t, v.CheckOrder(w.cmp), "after %s", what)
-	if l0 := v.Files(0); len(l0) > 0 {
-		w.spares = slices.DeleteFunc(w.spares, func(n base.FileNum) bool { return n < l0[len(l0)-1].Num })
-	}
+	w.prune(v)
 	if level == 0 {
 		return
 	}
@@ -389,6 +390,13 @@ func (w *wild) published(what string, level int, added []*version.FileMeta, move
 		if (a || b) && !(move && a && b) {
 			require.Less(w.t, w.cmp.Compare(files[i-1].Largest.UserKey, files[i].Smallest.UserKey), 0, "after %s", what)
 		}
+	}
+}
+
+// prune forgets spares as version.Set does.
+func (w *wild) prune(v *version.Version) {
+	if l0 := v.Files(0); len(l0) > 0 {
+		w.spares = slices.DeleteFunc(w.spares, func(n base.FileNum) bool { return n < l0[len(l0)-1].Num })
 	}
 }
 
@@ -482,9 +490,9 @@ func (w *wild) step() {
 	case n < 17:
 		w.open()
 		w.damage()
-	case n < 18 && len(w.jobs) < 4:
-		w.relieve(base.FileNum(w.rng.IntN(int(w.next))))
-	case n < 22 && len(w.jobs) < 4:
+	case n < 20 && len(w.jobs) < 4:
+		w.relieve(base.FileNum(max(0, w.rng.IntN(2*int(w.next))-int(w.next))))
+	case n < 24 && len(w.jobs) < 4:
 		w.pick()
 	case len(w.jobs) > 0:
 		w.advance(w.rng.IntN(len(w.jobs)))
@@ -516,6 +524,10 @@ func (w *wild) damage() {
 }
 
 func (w *wild) play() {
+	w.prune(w.version())
+	for range w.rng.IntN(3) * w.rng.IntN(5) {
+		w.open()
+	}
 	w.t.Logf("%s %+v, order %s, shuffled %v\n%s", w.policy.Name(), w.policy, w.cmp.Name, w.shuffled, w.version())
 	w.check("begin")
 	for i := range 60 + w.rng.IntN(120) {
