@@ -72,3 +72,18 @@ func TestAbandonedWriter(t *testing.T) {
 	}
 	noMoreGoroutines(t, before)
 }
+
+// TestIndexTooLarge: the index of a table that grew without bound was written whatever
+// its size, and the table could never be opened; a compaction deleted what it was made
+// from.
+func TestIndexTooLarge(t *testing.T) {
+	w := NewWriter(&bytes.Buffer{}, WriterOptions{Cmp: foldCmp, BlockBytes: 64})
+	w.maxBlock = 2000
+	for i := range 100 {
+		require.NoError(t, w.Add(base.MakeKey(fmt.Appendf(nil, "%050d", i), 1, base.KindSet), nil))
+	}
+	_, err := w.Finish()
+	require.ErrorContains(t, err, "make smaller tables")
+	_, again := w.Finish()
+	require.Equal(t, err, again)
+}

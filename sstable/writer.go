@@ -102,8 +102,9 @@ type Writer struct {
 	ldb      *ldbFilterWriter
 	ldbBlock []uint32 // hashes of the block being filled
 
-	meta Meta
-	err  error // the first error, returned for ever
+	maxBlock uint64 // maxBlock but in tests
+	meta     Meta
+	err      error // the first error, returned for ever
 }
 
 // NewWriter returns a Writer that appends the bytes of a table to w, from the
@@ -111,7 +112,7 @@ type Writer struct {
 func NewWriter(w io.Writer, o WriterOptions) *Writer {
 	t := &Writer{w: w, o: o.withDefaults(), out: *outPool.Get().(*[]byte)}
 	t.filling, t.encoding = groupPool.Get().(*group), groupPool.Get().(*group)
-	t.groupBytes = firstGroup
+	t.groupBytes, t.maxBlock = firstGroup, maxBlock
 	t.data.Init(t.o.RestartInterval)
 	t.index.Init(1)
 	if t.o.LevelDBFilter && t.o.FilterBitsPerKey > 0 {
@@ -208,8 +209,14 @@ func (w *Writer) indexBlock(separator []byte, h Handle, hashes []uint32) {
 	w.index.AddPlain(separator, w.handle)
 }
 
-// writeBlock appends a block with its trailer to the file.
+// writeBlock appends a block with its trailer to the file. One that no reader would
+// take, as the index of an enormous table may become, is an error while what it was
+// made from still exists.
 func (w *Writer) writeBlock(content []byte, c Compression) Handle {
+	if uint64(len(content)) > w.maxBlock {
+		w.fail(fmt.Errorf("sstable: block of %d bytes where a table may have %d: make smaller tables or larger data blocks", len(content), w.maxBlock))
+		return Handle{}
+	}
 	h := Handle{Offset: w.offset()}
 	n := len(w.out)
 	w.out = appendBlock(w.out, content, c)
