@@ -259,7 +259,7 @@ func (d *DB) flushTable(ms []*memEntry) (*compaction.Result, error) {
 		return m.flushed, nil
 	}
 	plan := compaction.FlushPlan()
-	env := d.compactionEnv(plan)
+	env := d.compactionEnv()
 	// Flushes go by age, so the tree has everything older: tombstones that hide
 	// nothing need not be written at all.
 	env.Version = d.set.Current()

@@ -75,14 +75,19 @@ func (d *DB) startCompactionLocked(ctx context.Context, plan *compaction.Plan, d
 	b.running = append(b.running, plan)
 	// Held until the job ends, so that the inputs' files do.
 	v := d.set.Current()
-	d.startJob("compaction", func() { d.compactJob(ctx, job, plan, v, done) })
+	// Taken at once: a spare is forgotten when the older files of level 0 leave it.
+	var spare base.FileNum
+	if plan.NumHi != 0 {
+		spare, _ = d.set.TakeSpare(plan.NumLo, plan.NumHi)
+	}
+	d.startJob("compaction", func() { d.compactJob(ctx, job, plan, spare, v, done) })
 }
 
-func (d *DB) compactJob(ctx context.Context, job int64, plan *compaction.Plan, v *version.Version, done func(error)) {
+func (d *DB) compactJob(ctx context.Context, job int64, plan *compaction.Plan, spare base.FileNum, v *version.Version, done func(error)) {
 	start := time.Now()
 	info := CompactionInfo{Job: job, Reason: plan.Reason.String(), Plan: plan.String(), InputTables: plan.FileCount(), OutputLevel: plan.OutputLevel}
 	emit(d.opts.Events.CompactionBegin, info)
-	res, err := d.compact(ctx, plan, v)
+	res, err := d.compact(ctx, plan, spare, v)
 	info.Duration, info.Err = time.Since(start), publicError(err)
 	info.BytesRead, info.BytesWritten = res.BytesRead, res.BytesWritten
 	for _, f := range res.Outputs {
@@ -157,8 +162,9 @@ func (d *DB) quarantineLocked(plan *compaction.Plan, err error) {
 	}
 }
 
-// compact carries plan out: the merge, and the edit that publishes it.
-func (d *DB) compact(ctx context.Context, plan *compaction.Plan, v *version.Version) (*compaction.Result, error) {
+// compact carries plan out: the merge, and the edit that publishes it. spare is the
+// number of an output that must lie between others in level 0.
+func (d *DB) compact(ctx context.Context, plan *compaction.Plan, spare base.FileNum, v *version.Version) (*compaction.Result, error) {
 	res := &compaction.Result{}
 	edit := &version.Edit{}
 	switch {
@@ -170,13 +176,26 @@ func (d *DB) compact(ctx context.Context, plan *compaction.Plan, v *version.Vers
 	default:
 		ctx, cancel := d.backgroundContext(ctx)
 		defer cancel()
-		env := d.compactionEnv(plan)
+		env := d.compactionEnv()
+		if plan.NumHi != 0 {
+			env.NewOutput = func() (compaction.Output, error) {
+				num := spare
+				if spare = 0; num == 0 {
+					return compaction.Output{}, fmt.Errorf("no free file number between %s and %s", plan.NumLo, plan.NumHi)
+				}
+				return d.newOutput(num)
+			}
+		}
 		env.Version = v
 		if d.pacer.rate > 0 {
 			env.Pace = func(bytes int) { d.pacer.wait(ctx, bytes) }
 		}
 		var err error
-		if res, err = d.runPlan(ctx, plan, env); err != nil {
+		res, err = d.runPlan(ctx, plan, env)
+		if spare != 0 {
+			d.set.ReserveSpare(spare) // not used after all
+		}
+		if err != nil {
 			return res, err
 		}
 		for _, f := range res.Outputs {
@@ -235,7 +254,7 @@ func (d *DB) removeOutputs(res *compaction.Result) {
 }
 
 // compactionEnv is what a compaction of the current tree works with.
-func (d *DB) compactionEnv(plan *compaction.Plan) compaction.Env {
+func (d *DB) compactionEnv() compaction.Env {
 	return compaction.Env{
 		Cmp: d.cmp,
 		OpenTable: func(f *version.FileMeta) (iterator.Iterator, error) {
@@ -245,16 +264,7 @@ func (d *DB) compactionEnv(plan *compaction.Plan) compaction.Env {
 			}
 			return r.NewIter(sstable.IterOptions{Compaction: true}), nil
 		},
-		NewOutput: func() (compaction.Output, error) {
-			num := d.set.NewFileNum()
-			if plan.NumHi != 0 {
-				var ok bool
-				if num, ok = d.set.TakeSpare(plan.NumLo, plan.NumHi); !ok {
-					return compaction.Output{}, fmt.Errorf("no free file number between %s and %s", plan.NumLo, plan.NumHi)
-				}
-			}
-			return d.newOutput(num)
-		},
+		NewOutput: func() (compaction.Output, error) { return d.newOutput(d.set.NewFileNum()) },
 		Snapshots: d.snapshots.seqs(),
 	}
 }

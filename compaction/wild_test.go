@@ -86,6 +86,7 @@ type wildImm struct {
 type wildJob struct {
 	plan    *Plan
 	version *version.Version // pinned when it was planned
+	spare   base.FileNum     // taken then
 	state   jobState
 	outputs []*version.FileMeta
 }
@@ -306,7 +307,14 @@ func (w *wild) begin(t *Tree, p *Plan) {
 	checkPlan(w.t, t, p)
 	require.Equal(w.t, p.Drop, p.Drop && w.drops)
 	w.t.Logf("plan %s snapshots %v", p, w.snapshots)
-	w.jobs = append(w.jobs, &wildJob{plan: p, version: t.Version})
+	j := &wildJob{plan: p, version: t.Version}
+	if p.NumHi != 0 {
+		i := w.spare(p.NumLo, p.NumHi)
+		require.GreaterOrEqual(w.t, i, 0, "no spare for %s", p)
+		j.spare = w.spares[i]
+		w.spares = slices.Delete(w.spares, i, i+1)
+	}
+	w.jobs = append(w.jobs, j)
 }
 
 // pick begins what the policy wants, or what is allowed while it is paused.
@@ -344,13 +352,7 @@ func (w *wild) advance(i int) {
 	default:
 		num := w.newNum
 		if p.NumHi != 0 {
-			num = func() base.FileNum {
-				i := w.spare(p.NumLo, p.NumHi)
-				require.GreaterOrEqual(w.t, i, 0, "no spare for %s", p)
-				n := w.spares[i]
-				w.spares = slices.Delete(w.spares, i, i+1)
-				return n
-			}
+			num = func() base.FileNum { return j.spare }
 		}
 		if w.rng.IntN(2) == 0 {
 			j.version = w.version() // a later one is as good
