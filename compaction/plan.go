@@ -82,8 +82,9 @@ type Plan struct {
 	SingleOutput bool
 
 	// NumLo and NumHi bound the number of the output in level 0: it must lie
-	// strictly between them, so that number order stays age order. Both are 0
-	// when any new number is right.
+	// strictly between them, so that number order stays age order. The caller
+	// takes it when it starts the plan: it may be gone later. Both are 0 when any
+	// new number is right.
 	NumLo, NumHi base.FileNum
 
 	// Pointer is the encoded internal key to record as the compaction pointer
