@@ -1,6 +1,7 @@
 package iterator_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"sort"
@@ -330,5 +331,28 @@ func TestVisibleErrors(t *testing.T) {
 			}
 		}
 		v.Close()
+	}
+}
+
+// Where different bytes are one key, both directions show those of the version
+// that is shown, not of an older one.
+func TestVisibleEqualKeysOfDifferentBytes(t *testing.T) {
+	cmp := &base.Comparer{Name: "test.fold", Compare: func(a, b []byte) int { return bytes.Compare(bytes.ToLower(a), bytes.ToLower(b)) }}
+	var kvs []iterator.KV
+	for seq := base.SeqNum(20); seq > 0; seq-- {
+		key := []byte("key")
+		key[seq%3] -= 'a' - 'A'
+		kvs = append(kvs, iterator.KV{K: base.MakeKey(key, seq, base.KindSet), V: key})
+	}
+	for at := base.SeqNum(1); at <= 20; at++ {
+		v := iterator.NewVisible(cmp, &strict{Iterator: iterator.NewSlice(cmp, kvs)}, at, nil, nil)
+		for _, move := range []func() bool{v.First, v.Last} {
+			require.True(t, move())
+			require.Equal(t, string(v.Value()), string(v.Key()), "at %d", at)
+		}
+		require.False(t, v.Prev())
+		require.True(t, v.Next())
+		require.False(t, v.Next())
+		require.NoError(t, v.Close())
 	}
 }

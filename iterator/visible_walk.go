@@ -119,6 +119,9 @@ func (v *Visible) collect(kv *KV) (before *KV, show bool, err error) {
 			return nil, false, err
 		}
 		if show {
+			if !v.identical {
+				v.key = append(v.key[:0], kv.K.UserKey...) // each version has bytes of its own
+			}
 			v.val = append(v.val[:0], kv.V...)
 			v.curT = kv.K.Trailer
 		}
