@@ -29,7 +29,9 @@ import (
 // Invariant while err is nil: in the forward direction every source stands at
 // its first entry that is not before the merge's position, or past its end; in
 // the backward direction at its last entry that is not after it, or before its
-// start. So a change of direction is one step of every source, and no seek.
+// start. So a change of direction is one step of every source, and no seek. Of a
+// source that is written to, such a step may give an entry that was not there
+// before and lies on the wrong side of the position: Visible expects that.
 type Merging struct {
 	cmp      *base.Comparer
 	bytewise bool

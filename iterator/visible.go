@@ -219,7 +219,7 @@ func (v *Visible) Next() bool {
 		return v.First()
 	case atBackward:
 		v.run = 0
-		return v.forward(v.it.Next(), true) // the newest version of v.key
+		return v.turn()
 	}
 	return false
 }

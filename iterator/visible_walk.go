@@ -49,6 +49,24 @@ func (v *Visible) forward(kv *KV, leaving bool) bool {
 	return v.ended(pastEnd)
 }
 
+// turn goes forwards from a walk backwards, which left the source before every
+// version of v.key. A source that is written to may have entries there now which
+// it did not have then: all of them too new to be shown, and none a reason to
+// forget which key is being left.
+func (v *Visible) turn() bool {
+	kv := v.it.Next()
+	for n := 1; kv != nil && v.compare(kv.K.UserKey, v.key) < 0; n++ {
+		v.stats.TooNew++
+		v.skipped(kv.K.UserKey)
+		if n == stepsBeforeSeek {
+			kv = v.jumpGE(base.InternalKey{UserKey: v.key}) // behind every version
+			break
+		}
+		kv = v.it.Next()
+	}
+	return v.forward(kv, true) // passes over the versions of v.key, the newest first
+}
+
 // passTooNew steps over the versions of kv's key that are above the sequence
 // number and returns the entry behind them.
 func (v *Visible) passTooNew(kv *KV) *KV {
