@@ -83,11 +83,10 @@ func (it *iter) outside(after bool) *iterator.KV {
 	return nil
 }
 
-// ready reports whether the table has memory yet.
+// ready begins an absolute positioning. It reports whether the table has memory
+// yet, which may be another than last time as long as nothing was in it.
 func (it *iter) ready() bool {
-	if it.tr == nil {
-		it.tr = it.t.tree.Load()
-	}
+	it.tr = it.t.tree.Load()
 	return it.tr != nil
 }
 

@@ -394,3 +394,25 @@ func TestPerm(t *testing.T) {
 		}
 	}
 }
+
+// An iterator positioned while the table was empty sees, positioned again, what
+// was inserted since, also where the first batch booked was taken back and a
+// larger one got another arena.
+func TestIterOfOutgrownArena(t *testing.T) {
+	m := New(base.Bytewise, 64<<10)
+	defer m.Unref()
+	m.Reserve(1, 10)
+	it := m.NewIter()
+	defer it.Close()
+	if it.First() != nil {
+		t.Fatal("an entry in an empty table")
+	}
+	m.Unreserve(1, 10)
+	if !m.Reserve(1, 1<<20) {
+		t.Fatal("full")
+	}
+	m.Insert([]byte("a"), base.MakeTrailer(1, base.KindSet), make([]byte, 1<<19))
+	if it.SeekGE(base.SeekKey([]byte("a"), 1)) == nil || it.First() == nil || it.Last() == nil {
+		t.Fatal("the entry is not seen")
+	}
+}
