@@ -59,6 +59,34 @@ func TestTurnBesideManyWrites(t *testing.T) {
 	require.NoError(t, it.Close())
 }
 
+// The same from forwards to backwards, with keys written behind the one that is
+// shown: one of them often, so that its versions are jumped over, and many.
+func TestTurnBackBesideWrites(t *testing.T) {
+	for name, key := range map[string]func(i int) string{
+		"one key": func(int) string { return "g" },
+		"many":    func(i int) string { return fmt.Sprintf("g%02d", i) },
+		"its own": func(int) string { return "f" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := openMem(t, nil)
+			mustPut(t, db, "b", "1", "d", "1", "f", "1")
+			require.NoError(t, db.Flush())
+			mustPut(t, db, "c", "1", "e", "1")
+			it := db.NewIterator(nil)
+			require.True(t, it.SeekGE([]byte("f")))
+			for i := range 30 {
+				mustPut(t, db, key(i), "2")
+			}
+			for _, key := range []string{"e", "d", "c", "b"} {
+				require.True(t, it.Prev())
+				require.Equal(t, key, string(it.Key()))
+			}
+			require.False(t, it.Prev())
+			require.NoError(t, it.Close())
+		})
+	}
+}
+
 // collect returns the keys of db.
 func collect(t *testing.T, r Reader, o *IterOptions) []string {
 	t.Helper()

@@ -219,7 +219,7 @@ func (v *Visible) Next() bool {
 		return v.First()
 	case atBackward:
 		v.run = 0
-		return v.turn()
+		return v.turnForward()
 	}
 	return false
 }
@@ -235,7 +235,7 @@ func (v *Visible) Prev() bool {
 		if v.distinct {
 			return v.behind(v.it.Prev())
 		}
-		return v.backward(v.it.Prev()) // newer versions of the shown key are too new
+		return v.turnBackward()
 	case fresh, pastEnd:
 		return v.Last()
 	}

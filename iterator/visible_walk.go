@@ -49,11 +49,11 @@ func (v *Visible) forward(kv *KV, leaving bool) bool {
 	return v.ended(pastEnd)
 }
 
-// turn goes forwards from a walk backwards, which left the source before every
-// version of v.key. A source that is written to may have entries there now which
-// it did not have then: all of them too new to be shown, and none a reason to
-// forget which key is being left.
-func (v *Visible) turn() bool {
+// turnForward goes forwards from a walk backwards, which left the source before
+// every version of v.key. A source that is written to may have entries there now
+// which it did not have then: all of them too new to be shown, and none a reason
+// to forget which key is being left.
+func (v *Visible) turnForward() bool {
 	kv := v.it.Next()
 	for n := 1; kv != nil && v.compare(kv.K.UserKey, v.key) < 0; n++ {
 		v.stats.TooNew++
@@ -65,6 +65,24 @@ func (v *Visible) turn() bool {
 		kv = v.it.Next()
 	}
 	return v.forward(kv, true) // passes over the versions of v.key, the newest first
+}
+
+// turnBackward goes backwards from the shown entry. As with turnForward there may
+// be new entries on the side of it that is being left, and to jump over one of
+// their keys would lead to the shown entry again.
+func (v *Visible) turnBackward() bool {
+	v.key = append(v.key[:0], v.kv.K.UserKey...)
+	kv := v.it.Prev()
+	for n := 1; kv != nil && v.compare(kv.K.UserKey, v.key) > 0; n++ {
+		v.stats.TooNew++
+		v.skipped(kv.K.UserKey)
+		if n == stepsBeforeSeek {
+			kv = v.jumpLT()
+			break
+		}
+		kv = v.it.Prev()
+	}
+	return v.backward(kv) // newer versions of the shown key are too new
 }
 
 // passTooNew steps over the versions of kv's key that are above the sequence
