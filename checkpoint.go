@@ -47,7 +47,7 @@ func (d *DB) Checkpoint(ctx context.Context, dir string) (err error) {
 		return publicError(fmt.Errorf("checkpoint: %w", err))
 	}
 	if err := c.make(ctx, dir); err != nil {
-		return publicError(errors.Join(fmt.Errorf("checkpoint: %w", err), removeUnfinished(d.fs, c.tmp)))
+		return publicError(dropUnfinished(d.fs, c.tmp, fmt.Errorf("checkpoint: %w", err)))
 	}
 	return nil
 }

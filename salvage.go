@@ -55,7 +55,7 @@ func (r *repair) salvageTo(out string) (err error) {
 		return err
 	}
 	if err := r.salvageInto(out); err != nil {
-		return errors.Join(err, r.cleanUp(), removeUnfinished(r.fs, r.dst))
+		return dropUnfinished(r.fs, r.dst, errors.Join(err, r.cleanUp()))
 	}
 	return nil
 }

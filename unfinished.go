@@ -44,17 +44,34 @@ func beginUnfinished(fs vfs.FS, dir string) error {
 	return nil
 }
 
+// errMayAppear says that a copy was made, and that nobody knows whether it has its
+// name on the disk.
+var errMayAppear = errors.New("the copy is whole, but may be gone, or be there, after a power cut")
+
 // publishUnfinished gives dir, in which everything is durable, its name. After an
-// error neither is there.
+// error it does not have it, unless that is errMayAppear. Then it is left as it is,
+// under either name: what is removed from it now would be missing if the disk has
+// the name.
 func publishUnfinished(fs vfs.FS, dir, name string) error {
 	if err := fs.Rename(dir, name); err != nil {
 		return err
 	}
 	if err := fs.SyncDir(filepath.Dir(name)); err != nil {
-		return errors.Join(err, removeUnfinished(fs, name))
+		if fs.Rename(name, dir) != nil || fs.SyncDir(filepath.Dir(name)) != nil {
+			return fmt.Errorf("%w: %w", errMayAppear, err)
+		}
+		return err
 	}
 	_ = fs.Remove(filepath.Join(name, unfinishedMark)) // the database is whole with it, too
 	return nil
+}
+
+// dropUnfinished takes dir away after err, which it returns, if nothing can need it.
+func dropUnfinished(fs vfs.FS, dir string, err error) error {
+	if errors.Is(err, errMayAppear) {
+		return err
+	}
+	return errors.Join(err, removeUnfinished(fs, dir))
 }
 
 // removeUnfinished takes away dir, if it holds nothing or is marked, and the database

@@ -118,3 +118,36 @@ func failAt(t *testing.T, copyTo func(vfs.FS, string) error, upgraded bool, afte
 	require.NotContains(t, names, "copy.unfinished", "call %d", after)
 	return rule.Hits() > 0
 }
+
+// A copy whose name could not be made durable is, after a power cut, there whole or
+// not at all. What was removed from it after the failure was missing when the disk
+// had kept the name.
+func TestCopyWithoutDurableNameIsWhole(t *testing.T) {
+	for name, copyTo := range copiers {
+		for fails := int64(1); fails <= 2; fails++ {
+			disk := vfs.NewCrash(vfs.CrashOptions{})
+			fs := vfs.NewFault(disk)
+			makeWith(t, fs, "db", "a")
+			require.NoError(t, fs.SyncDir("."), name)
+			named := false
+			fs.Add(&vfs.Rule{Err: syscall.EIO, Times: fails, Match: func(op vfs.Op) bool {
+				named = named || op.Kind == vfs.OpRename && op.Name == "copy.unfinished"
+				return named && op.Kind == vfs.OpSyncDir && op.Name == "."
+			}})
+			require.Error(t, copyTo(fs, "copy"), name)
+			seen := map[bool]int{}
+			for seed := range uint64(100) {
+				image := disk.Image(seed, vfs.ImageOptions{Reorder: seed%2 == 0})
+				_, err := image.Stat("copy")
+				seen[err == nil]++
+				if err == nil {
+					require.NoError(t, hasKey(image, "copy", "a"), "%s, %d failures, seed %d", name, fails, seed)
+				}
+			}
+			require.NotZero(t, seen[false], "%s, %d failures", name, fails)
+			if fails == 2 {
+				require.NotZero(t, seen[true], "%s: no disk has kept the name", name)
+			}
+		}
+	}
+}
