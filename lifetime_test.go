@@ -1,6 +1,7 @@
 package strata
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -118,4 +119,25 @@ func TestClosedIteratorLeavesOthersAlone(t *testing.T) {
 		require.Equal(t, "011", string(it.Key()))
 		require.NoError(t, it.Close())
 	}
+}
+
+// A comparer of the user's that panics in a read must not keep Close waiting for
+// that read.
+func TestPanickingComparerLetsGo(t *testing.T) {
+	broken := false
+	cmp := &Comparer{Name: "test.panics", Compare: func(a, b []byte) int {
+		if broken {
+			panic("compare")
+		}
+		return bytes.Compare(a, b)
+	}}
+	db := openMem(t, &Options{Comparer: cmp})
+	mustPut(t, db, "a", "1")
+	mustPut(t, db, "b", "1")
+	broken = true
+	require.Panics(t, func() { db.Get([]byte("b")) })
+	require.Panics(t, func() { db.Has([]byte("b")) })
+	require.Panics(t, func() { db.View([]byte("b"), func([]byte) error { return nil }) })
+	broken = false
+	require.NoError(t, db.Close())
 }

@@ -50,6 +50,7 @@ func (d *DB) appendAt(p pinned, dst, key []byte, at base.SeqNum) ([]byte, error)
 	if p.readState == nil {
 		return dst, ErrClosed
 	}
+	defer p.unpin() // deferred: a Comparer of the user's may panic
 	value, ok, err := d.lookup(p.readState, key, at)
 	switch {
 	case err != nil:
@@ -61,7 +62,6 @@ func (d *DB) appendAt(p pinned, dst, key []byte, at base.SeqNum) ([]byte, error)
 	default:
 		dst = append(dst, value...)
 	}
-	p.unpin()
 	return dst, err
 }
 
@@ -69,8 +69,8 @@ func (d *DB) hasAt(p pinned, key []byte, at base.SeqNum) (bool, error) {
 	if p.readState == nil {
 		return false, ErrClosed
 	}
+	defer p.unpin()
 	_, ok, err := d.lookup(p.readState, key, at)
-	p.unpin()
 	return ok, err
 }
 

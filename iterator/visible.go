@@ -147,9 +147,13 @@ func (v *Visible) Trailer() base.Trailer { return v.curT }
 // Err returns the error that ended the last move, nil at a plain end.
 func (v *Visible) Err() error { return v.err }
 
-// Close closes the source and returns the first error.
+// Close closes the source and returns the first error. A second call does nothing.
 func (v *Visible) Close() error {
+	if v.it == nil {
+		return nil
+	}
 	err := v.it.Close()
+	v.it = nil
 	if v.err != nil {
 		err = v.err
 	}
