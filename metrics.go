@@ -56,14 +56,17 @@ type Metrics struct {
 		Open      int
 		OldestAge time.Duration // 0 if none
 		OldestSeq uint64
+		// PinnedBytes is about what compactions have kept for snapshots: versions
+		// that others have replaced, in the tables whose counts are known.
+		PinnedBytes uint64
 	}
 	Iterators struct {
 		Open      int
 		OldestAge time.Duration
 		Made      int64
 	}
-	// PinnedBytes is what open iterators and snapshots keep on disk: tables that
-	// the current tree no longer has.
+	// PinnedBytes is what open iterators keep on disk: tables that the current tree
+	// no longer has.
 	PinnedBytes uint64
 
 	UserBytes        int64 // keys and values written by the user
@@ -188,7 +191,18 @@ func eachTable(v *version.Version, fn func(level int, f *version.FileMeta)) {
 	}
 }
 
-// treeMetrics fills in the shape of the tree.
+// keptForSnapshots returns about how many bytes of f are versions that newer ones in
+// it have replaced, and that a snapshot at oldest, or a later one, can be the reason
+// for. Flushes and compactions write no others.
+func keptForSnapshots(f *version.FileMeta, s version.Stats, oldest uint64) uint64 {
+	b, ok := f.SeqBounds()
+	if !ok || uint64(b.Largest) <= oldest || s.UserKeys == 0 || s.Entries <= s.UserKeys {
+		return 0
+	}
+	return uint64(float64(f.Size) * float64(s.Entries-s.UserKeys) / float64(s.Entries))
+}
+
+// treeMetrics fills in the shape of the tree. The snapshots' are filled in already.
 func (d *DB) treeMetrics(m *Metrics, rs *readState) {
 	eachTable(rs.version, func(level int, f *version.FileMeta) {
 		l := &m.Levels[level]
@@ -197,6 +211,9 @@ func (d *DB) treeMetrics(m *Metrics, rs *readState) {
 		if s, ok := f.Stats(); ok {
 			l.Entries += s.Entries
 			l.Tombstones += s.Tombstones
+			if m.Snapshots.Open > 0 {
+				m.Snapshots.PinnedBytes += keptForSnapshots(f, s, m.Snapshots.OldestSeq)
+			}
 		}
 	})
 	m.Memtable.Count = len(rs.mems)
@@ -247,7 +264,7 @@ func (m *Metrics) String() string {
 	bc, tc := m.BlockCache, m.TableCache
 	fmt.Fprintf(&b, "block cache %s of %s, %d blocks, %d hits, %d misses\n", formatBytes(uint64(bc.Bytes)), formatBytes(uint64(bc.Capacity)), bc.Blocks, bc.Hits, bc.Misses)
 	fmt.Fprintf(&b, "table cache %d of %d files open, %d indexes and filters in %s\n", tc.OpenFiles, tc.MaxOpenFiles, tc.Readers, formatBytes(uint64(tc.ReaderBytes)))
-	fmt.Fprintf(&b, "snapshots   %d open, oldest %v\niterators   %d open, oldest %v, pinned %s\n", m.Snapshots.Open, m.Snapshots.OldestAge.Round(time.Millisecond), m.Iterators.Open, m.Iterators.OldestAge.Round(time.Millisecond), formatBytes(m.PinnedBytes))
+	fmt.Fprintf(&b, "snapshots   %d open, oldest %v, keep about %s\niterators   %d open, oldest %v, pinned %s\n", m.Snapshots.Open, m.Snapshots.OldestAge.Round(time.Millisecond), formatBytes(m.Snapshots.PinnedBytes), m.Iterators.Open, m.Iterators.OldestAge.Round(time.Millisecond), formatBytes(m.PinnedBytes))
 	fmt.Fprintf(&b, "manifest    %s, %s\n", m.Manifest.Name, formatBytes(uint64(m.Manifest.Bytes)))
 	return b.String()
 }

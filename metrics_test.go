@@ -1,6 +1,7 @@
 package strata
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -54,4 +55,25 @@ func TestMetricsAsJSON(t *testing.T) {
 	var read Metrics
 	require.NoError(t, json.Unmarshal(b, &read))
 	require.Equal(t, *m, read)
+}
+
+// What compactions keep for a snapshot is told, and is gone when the snapshot is.
+func TestMetricsOfSnapshots(t *testing.T) {
+	db := openMem(t, nil)
+	fill := func() {
+		for i := range 100 {
+			mustPut(t, db, fmt.Sprintf("key%02d", i), strings.Repeat("v", 500))
+		}
+	}
+	fill()
+	snap := db.NewSnapshot()
+	require.Zero(t, db.Metrics().Snapshots.PinnedBytes)
+	fill()
+	require.NoError(t, db.CompactRange(context.Background(), nil, nil))
+	m := db.Metrics()
+	require.InDelta(t, float64(m.DiskBytes())/2, float64(m.Snapshots.PinnedBytes), float64(m.DiskBytes())/10)
+	require.NoError(t, snap.Close())
+	require.NoError(t, db.CompactRange(context.Background(), nil, nil))
+	defer db.NewSnapshot().Close()
+	require.Zero(t, db.Metrics().Snapshots.PinnedBytes)
 }

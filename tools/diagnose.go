@@ -73,9 +73,13 @@ func (d *diagnosis) readers() {
 	m := d.m
 	s := m.Snapshots
 	if since := m.LastSeq - min(m.LastSeq, s.OldestSeq); s.Open > 0 && s.OldestAge >= oldReader && since >= manyVersions {
+		kept := ""
+		if s.PinnedBytes > 0 {
+			kept = "; replaced values take about " + formatBytes(s.PinnedBytes)
+		}
 		d.look("close it; Options.Debug records where each one was made",
-			"%s is %s old: compactions keep every value it can see, although %s were written since",
-			oldest(s.Open, "snapshot"), age(s.OldestAge), plural(since, "entry"))
+			"%s is %s old: compactions keep every value it can see, although %s were written since%s",
+			oldest(s.Open, "snapshot"), age(s.OldestAge), plural(since, "entry"), kept)
 	}
 	i := m.Iterators
 	much := m.PinnedBytes >= max(pinnedLeast, uint64(pinnedShare*float64(m.DiskBytes())))
