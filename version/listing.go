@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/vfs"
@@ -156,6 +157,9 @@ func Exists(fsys vfs.FS, dir string) (State, *Listing, error) {
 	case l.Has(base.FileCurrent):
 		return StateLevelDB, l, nil
 	}
+	if engine := l.otherEngine(); engine != "" {
+		return StateNew, l, fmt.Errorf("%w: it is %s's, which has a format of its own; copy it by what reads that", base.ErrNotDatabase, engine)
+	}
 	rest, err := remains(fsys, dir, l)
 	if err == nil && rest != "" {
 		err = base.Corruptf(base.CurrentName, -1, "missing, but %s is here; Repair can rebuild the database", rest)
@@ -164,6 +168,20 @@ func Exists(fsys vfs.FS, dir string) (State, *Listing, error) {
 		err = l.disown(fsys, dir)
 	}
 	return StateNew, l, err
+}
+
+// otherEngine names the engine that a directory without a pointer file is of, if it
+// is one whose tables and logs have names like ours.
+func (l *Listing) otherEngine() string {
+	for _, name := range l.Foreign {
+		switch {
+		case strings.HasPrefix(name, "marker.format-version.") || strings.HasPrefix(name, "marker.manifest."):
+			return "Pebble"
+		case name == "KEYREGISTRY" || strings.HasSuffix(name, ".vlog"):
+			return "Badger"
+		}
+	}
+	return ""
 }
 
 // disown counts temporary files as foreign that an interrupted Create cannot have

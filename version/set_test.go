@@ -334,3 +334,26 @@ func TestObsolete(t *testing.T) {
 		t.Errorf("obsolete: %v, want 000005", got)
 	}
 }
+
+// Directories of engines whose tables have names like ours are named for what they
+// are: a repair would find nothing in them.
+func TestExistsNamesOtherEngines(t *testing.T) {
+	for files, engine := range map[string]string{
+		"000004.sst 000005.log MANIFEST-000001 OPTIONS-000003 marker.format-version.000001.013 marker.manifest.000001.MANIFEST-000001": "Pebble",
+		"000001.sst 000001.vlog 00001.mem MANIFEST KEYREGISTRY DISCARD":                                                                "Badger",
+	} {
+		fs := vfs.NewMem()
+		must(t, fs.MkdirAll("db"))
+		for _, name := range strings.Fields(files) {
+			write(t, fs, "db", name, "x")
+		}
+		_, _, err := version.Exists(fs, "db")
+		if !errors.Is(err, base.ErrNotDatabase) || !strings.Contains(err.Error(), engine) {
+			t.Errorf("%s: %v", engine, err)
+		}
+		write(t, fs, "db", "CURRENT", "MANIFEST-000001\n")
+		if state, _, err := version.Exists(fs, "db"); err != nil || state != version.StateLevelDB {
+			t.Errorf("with CURRENT: %v, %v", state, err)
+		}
+	}
+}
