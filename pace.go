@@ -13,25 +13,30 @@ type pacer struct {
 	rate int64 // bytes a second; 0 is no limit
 
 	mu sync.Mutex
-	// free is when the bytes let through so far are paid for. What was not used
-	// while nothing ran is not saved up.
+	// free is when the bytes let through so far are paid for.
 	free time.Time
 }
 
-// minPaceWait is the shortest sleep: compactions run ahead until they owe as much.
-const minPaceWait = time.Millisecond
+// minWait is the shortest sleep: those who are held to a rate run ahead until they
+// owe as much.
+const minWait = time.Millisecond
+
+// owe books n bytes at rate bytes a second behind those that are paid for at *free,
+// and returns how long after now they will be. Time that was not used is not saved up.
+func owe(free *time.Time, now time.Time, n, rate int64) time.Duration {
+	if free.Before(now) {
+		*free = now
+	}
+	*free = free.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
+	return free.Sub(now)
+}
 
 // wait lets n bytes through, and returns when they are paid for or ctx ends.
 func (p *pacer) wait(ctx context.Context, n int) {
 	p.mu.Lock()
-	now := time.Now()
-	if p.free.Before(now) {
-		p.free = now
-	}
-	p.free = p.free.Add(time.Duration(float64(n) / float64(p.rate) * float64(time.Second)))
-	owed := p.free.Sub(now)
+	owed := owe(&p.free, time.Now(), int64(n), p.rate)
 	p.mu.Unlock()
-	if owed < minPaceWait {
+	if owed < minWait {
 		return
 	}
 	t := time.NewTimer(owed)

@@ -137,9 +137,6 @@ func (s *stallControl) note(c stallCause, d time.Duration) {
 	s.waits[c].nanos.Add(int64(d))
 }
 
-// minSlowWait is the shortest sleep: writers run ahead until they owe as much.
-const minSlowWait = time.Millisecond
-
 // slowDown makes a writer of n bytes wait as the current rate says.
 func (d *DB) slowDown(n int64) {
 	s := &d.stall
@@ -149,13 +146,9 @@ func (d *DB) slowDown(n int64) {
 		return
 	}
 	now := time.Now()
-	if s.free.Before(now) {
-		s.free = now
-	}
-	s.free = s.free.Add(time.Duration(float64(n) / float64(s.rate) * float64(time.Second)))
-	owed, why, ended := s.free.Sub(now), s.why, s.ended
+	owed, why, ended := owe(&s.free, now, n, s.rate), s.why, s.ended
 	s.mu.Unlock()
-	if owed < minSlowWait {
+	if owed < minWait {
 		return
 	}
 	t := time.NewTimer(owed)

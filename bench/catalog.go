@@ -68,7 +68,7 @@ var catalog = []benchmark{
 	{name: "ycsbd", about: "YCSB D: 95 % gets of the latest, 5 % inserts", run: ycsb("ycsbd"), loads: true, writes: true},
 	{name: "ycsbe", about: "YCSB E: 95 % scans of up to 100, 5 % inserts", run: ycsb("ycsbe"), loads: true, writes: true},
 	{name: "ycsbf", about: "YCSB F: half gets, half read-modify-writes", run: ycsb("ycsbf"), loads: true, writes: true},
-	{name: "mixgraph", about: "gets, puts and scans as measured of a social graph's store: see mix_get_ratio", run: mixGraph, loads: true, parts: true, writes: true},
+	{name: "mixgraph", about: "gets, puts and scans as measured of ZippyDB: see mix_get_ratio", run: mixGraph, loads: true, parts: true, writes: true},
 	{name: "queue", about: "append at the tail, find the head with First, delete it; 10,000 times at most", run: queue, writes: true},
 	{name: "timeseries", about: "append points to 100 series, query the newest, expire the oldest", run: timeseries, writes: true},
 	{name: "open", about: "close and open the database, num/10000 times", run: open, once: true, swaps: true},

@@ -84,15 +84,16 @@ func appendBlock(dst, content []byte, c Compression) []byte {
 	return binary.LittleEndian.AppendUint32(dst, checksum.Mask(checksum.New(dst[n:])))
 }
 
-// handOver has the group that was filled encoded, and begins to fill the other.
-func (w *Writer) handOver() {
+// handOver has the group that was filled encoded, elsewhere or before it returns,
+// and begins to fill the other.
+func (w *Writer) handOver(elsewhere bool) {
 	w.collect()
 	w.filling, w.encoding = w.encoding, w.filling
 	w.filling.reset()
 	w.encoding.compression = w.o.Compression
 	w.pending = len(w.encoding.raw)
 	w.groupBytes = min(2*w.groupBytes, maxGroup)
-	if w.elsewhere = w.o.Compression != NoCompression && runtime.GOMAXPROCS(0) > 1; w.elsewhere {
+	if w.elsewhere = elsewhere && w.o.Compression != NoCompression && runtime.GOMAXPROCS(0) > 1; w.elsewhere {
 		w.encoding.done = make(chan struct{})
 		go w.encoding.encodeElsewhere()
 	} else {
@@ -126,16 +127,9 @@ func (w *Writer) collect() {
 
 // drain has everything encoded and collected that was filled.
 func (w *Writer) drain() {
-	w.collect()
-	g := w.filling
-	if len(g.blocks) == 0 {
-		return
+	if len(w.filling.blocks) > 0 {
+		w.handOver(false)
 	}
-	g.compression = w.o.Compression
-	g.encode()
-	w.encoding, w.filling = g, w.encoding
-	w.filling.reset()
-	w.pending = len(g.raw)
 	w.collect()
 }
 

@@ -190,7 +190,7 @@ func (w *Writer) emit(separator []byte) {
 	} else {
 		w.filling.add(content, separator, w.ldbBlock)
 		if len(w.filling.raw) >= w.groupBytes {
-			w.handOver()
+			w.handOver(true)
 		}
 	}
 	w.ldbBlock = w.ldbBlock[:0]
