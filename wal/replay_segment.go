@@ -79,15 +79,18 @@ func (w *walk) record(off int64, rec []byte) error {
 		return w.malformed(off, err)
 	}
 	seq, n := batch.SeqNum(rec), batch.Count(rec)
+	if n == 0 && !w.ours {
+		// It may be half a signature, whose append failed. That says nothing, also
+		// where a power cut has taken what came before it.
+		w.out.End = w.rd.Offset()
+		return nil
+	}
 	if limit := w.s.limit; limit != 0 && (n > 0 && batch.LastSeqNum(rec) >= limit || n == 0 && seq > limit) {
 		return w.beyondLimit(off, rec)
 	}
 	w.out.End = w.rd.Offset()
 	if n == 0 {
-		// Without a signature it may be half of one, whose append failed.
-		if w.ours {
-			w.claim(seq)
-		}
+		w.claim(seq)
 		return nil
 	}
 	if !w.used.add(seq, batch.LastSeqNum(rec)) {

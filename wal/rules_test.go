@@ -229,6 +229,8 @@ func TestWhereReplayEnds(t *testing.T) {
 		{"half a signature", "S1 B1 | M4", "1 last=1 end=2:19"},
 		{"half a signature, then a hole", "S1 B1 | M4 | S4 B4", "1 last=1 end=2:19 tear=2.log@19,64 drop=3"},
 		{"half a signature, nothing missing", "S1 B1 | M2 | S2 B2", "1 2 last=2 end=3:64"},
+		// The first log was cut back by a power cut after the half was written.
+		{"half a signature above the next", "S1 B1 | M4 | S2 B2", "1 2 last=2 end=3:64"},
 		{"half superseded", "S1 B1x3 | S3", "corrupt 1.log@38"},
 		{"mark beyond the next beginning", "S1 B1 B2 M3 | S2 B2", "1 corrupt 1.log@90"},
 
