@@ -37,8 +37,8 @@ meta:  ## one list of operations under many options (the seed is printed first),
 	STRATA_LONG=1 $(GO) test -count=1 -timeout 60m -p 1 -v ./internal/metamorphic
 	STRATA_LONG=1 $(GO) test -count=1 -timeout 60m -v -run 'Linearizable|CloseAtAnyMoment|BurstIsBounded' .
 
-bench:  ## benchmarks of BASE and of the working tree, ten runs each, compared
-	.ci/benchcmp $(BASE)
+bench:  ## benchmarks of BASE and of the working tree, ten runs each, compared; PKG=./memtable MATCH=Insert for some
+	.ci/benchcmp '$(BASE)' '$(or $(PKG),./...)' '$(or $(MATCH),.)'
 
 bench-peers:  ## beside goleveldb, Pebble, Badger, bbolt, LevelDB, RocksDB; ARGS=--quick is shorter (docs/benchmarks.md)
 	cd bench/peers && $(GO) run . -html=../../bench-peers.html $(ARGS)
