@@ -13,6 +13,7 @@ import (
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/iterator"
 	"github.com/strata-db/strata/version"
+	"github.com/strata-db/strata/wal"
 )
 
 // Background work: one flush at a time, in order of age, and up to
@@ -340,7 +341,9 @@ func (d *DB) logEditLocked(edit *version.Edit, needed base.FileNum) {
 // anchorLog makes the name and the beginning of the log that edit names durable,
 // before a manifest says that recovery begins there. Where that fails for ever,
 // because a sync of that log did, edit gets to name an empty one right before it:
-// otherwise nothing older could be let go, and so nothing be flushed.
+// otherwise nothing older could be let go, and so nothing be flushed. So it does for
+// a log that was replayed, as its sync may have failed in the process that wrote it,
+// unless no number is free.
 func (d *DB) anchorLog(edit *version.Edit) error {
 	if edit.LogNum == nil {
 		return nil
@@ -349,12 +352,18 @@ func (d *DB) anchorLog(edit *version.Edit) error {
 	d.mu.Lock()
 	d.mu.named = max(d.mu.named, num)
 	d.mu.Unlock()
-	err := d.log.Anchor(num)
-	if err == nil {
-		return nil
+	replayed := num < d.firstLog
+	var err error
+	if !replayed {
+		if err = d.log.Anchor(num); err == nil {
+			return nil
+		}
 	}
 	first := *edit.LastSeq + 1
 	anchor, aerr := d.log.AnchorBefore(num, first)
+	if replayed && errors.Is(aerr, wal.ErrNoNumber) {
+		return d.log.Anchor(num)
+	}
 	if aerr != nil {
 		return fmt.Errorf("make log %s durable: %w", d.logName(num), errors.Join(err, aerr))
 	}

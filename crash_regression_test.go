@@ -167,3 +167,52 @@ func TestGarbageGoesOnlyAfterTheManifestIsDurable(t *testing.T) {
 	require.NoError(t, hasKey(killed.Image(1, vfs.ImageOptions{Bytes: vfs.FateLost, Names: vfs.FateKept}), "db", "k"))
 	require.NoError(t, db.Close())
 }
+
+// A process died after a sync of a log segment had failed. The next one synced that
+// segment, which the kernel had nothing to write of any more, and let the manifest
+// begin with it: a power cut took the beginning of the log, and the database was
+// refused as damaged.
+func TestReplayedLogIsNoBeginning(t *testing.T) {
+	var bad atomic.Value // path of the segment that cannot be synced
+	bad.Store("")
+	gate := make(chan struct{})
+	disk := vfs.NewCrash(vfs.CrashOptions{FailSync: func(name string) error {
+		if name == bad.Load() {
+			<-gate
+			return syscall.EIO
+		}
+		return nil
+	}})
+	f := vfs.NewFault(disk)
+	o := Options{FS: f, MemtableBytes: 32 << 10}
+	db, err := Open("db", &o)
+	require.NoError(t, err)
+	value := strings.Repeat("v", 40<<10) // no two fit into a memtable
+	mustPut(t, db, "a", value)
+	f.FailAll(vfs.OpCreate, syscall.EIO)
+	bad.Store(db.path(db.logName(db.set.NextFileNum() + 2)))
+	require.Error(t, db.Flush())
+	require.Equal(t, bad.Load(), db.path(db.logName(db.mu.segments[1].num)))
+	mustPut(t, db, "b", value)
+	close(gate)
+	require.True(t, eventually(func() bool { _, failed := db.log.Unsynced(); return failed }))
+	mustPut(t, db, "c", "v")
+	third := db.path(db.logName(db.mu.segments[2].num))
+	require.True(t, eventually(func() bool { return disk.Syncs(third) > 0 }))
+	killed := disk.KillImage()
+	require.NoError(t, db.Close())
+
+	var disks []*vfs.Crash
+	o.FS = hooked(killed, func(vfs.Op) {
+		disks = append(disks, killed.Image(1, vfs.ImageOptions{Bytes: vfs.FateLost, Names: vfs.FateKept}))
+	})
+	db, err = Open("db", &o)
+	require.NoError(t, err)
+	require.NoError(t, db.WaitIdle(context.Background()))
+	require.NoError(t, db.Close())
+	for i, disk := range disks {
+		if err := hasKey(disk, "db", "a"); err != nil {
+			require.ErrorIs(t, err, ErrNotFound, "disk %d of %d", i, len(disks))
+		}
+	}
+}

@@ -52,6 +52,9 @@ type DB struct {
 	// checkpoints is held while one is being made.
 	checkpoints sync.Mutex
 
+	// firstLog is the first log segment of this DB's own; older ones were replayed.
+	firstLog base.FileNum
+
 	// replayed is the newest memtable that came from the log, until it is flushed.
 	replayed atomic.Pointer[memEntry]
 

@@ -254,6 +254,7 @@ func (d *DB) beginLog(rec *recovery) error {
 	if err := d.log.Rotate(num, d.commits.nextSeq); err != nil {
 		return fmt.Errorf("begin the log: %w", err)
 	}
+	d.firstLog = num
 	d.mu.segments = append(rec.segments, segment{num, d.commits.nextSeq})
 	d.commits.mem = d.newMemEntry(num)
 	d.commits.prepareAt = math.MaxInt64

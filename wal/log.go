@@ -21,6 +21,10 @@ var (
 	// ErrSegmentRetired is the error of an Append to a segment that a failed
 	// append or sync has ended. Rotate, then append again.
 	ErrSegmentRetired = errors.New("wal: segment is retired")
+
+	// ErrNoNumber is the error of AnchorBefore if there is no room between the
+	// segment and the one before it.
+	ErrNoNumber = errors.New("wal: no number before the segment is free")
 )
 
 // Options configures a Log.

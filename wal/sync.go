@@ -275,7 +275,7 @@ func (l *Log) syncSignature(s *segment) {
 // signature says first, the first sequence number of segment num, and makes it
 // durable. It is live from then on, and the one to be named as the oldest needed.
 // What is lost of num is then lost behind a segment of ours, which replay can
-// tell. A second call returns the same segment.
+// tell. A second call returns the same segment. ErrNoNumber: that number is taken.
 func (l *Log) AnchorBefore(num base.FileNum, first base.SeqNum) (base.FileNum, error) {
 	anchor := num - 1
 	l.mu.Lock()
@@ -295,7 +295,7 @@ func (l *Log) AnchorBefore(num base.FileNum, first base.SeqNum) (base.FileNum, e
 	case closed:
 		return 0, base.ErrClosed
 	case anchor <= below:
-		return 0, fmt.Errorf("wal: no number before segment %s is free", num)
+		return 0, fmt.Errorf("%w: %s", ErrNoNumber, num)
 	}
 	if err := l.writeAnchor(anchor, first); err != nil {
 		return 0, fmt.Errorf("anchor log segment %s: %w", num, err)
