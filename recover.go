@@ -79,6 +79,8 @@ type replayer struct {
 	mem   *memEntry
 	first map[base.FileNum]base.SeqNum // first sequence number by segment
 
+	durable map[base.FileNum]bool // segments that were written anew
+
 	chunk  *replayChunk
 	chunks chan *replayChunk
 	free   chan *replayChunk
@@ -99,7 +101,7 @@ const replayChunkBytes = 128 << 10
 func newReplayer(d *DB, rec *recovery) *replayer {
 	n := runtime.GOMAXPROCS(0)
 	r := &replayer{
-		db: d, rec: rec, first: make(map[base.FileNum]base.SeqNum),
+		db: d, rec: rec, first: make(map[base.FileNum]base.SeqNum), durable: make(map[base.FileNum]bool),
 		chunks: make(chan *replayChunk, n), free: make(chan *replayChunk, 2*n+2),
 	}
 	for range n {
@@ -220,22 +222,37 @@ func (r *replayer) spill() error {
 	return nil
 }
 
-// syncLogs makes the segments that m came from durable as they are.
+// syncLogs makes the segments that m came from durable as they are, each once. A
+// copy takes their place: a sync of them may have failed in the process that wrote
+// them, and the next one succeeds without writing anything.
 func (r *replayer) syncLogs(m *memEntry) error {
 	for num := range r.first {
-		if num < m.minLog || num > m.maxLog {
+		if num < m.minLog || num > m.maxLog || r.durable[num] {
 			continue
 		}
-		path := r.db.path(r.db.logName(num))
-		info, err := r.db.fs.Stat(path)
-		if err == nil {
-			err = r.db.fs.Truncate(path, info.Size())
+		if err := r.writeAnew(r.db.path(r.db.logName(num)), r.db.path(base.FileName(base.FileTemp, num))); err != nil {
+			return fmt.Errorf("write %s anew: %w", r.db.logName(num), err)
 		}
-		if err != nil {
-			return fmt.Errorf("sync %s: %w", r.db.logName(num), err)
-		}
+		r.durable[num] = true
 	}
 	return r.db.fs.SyncDir(r.db.dir)
+}
+
+// writeAnew replaces the file at path by a synced copy, made at tmp.
+func (r *replayer) writeAnew(path, tmp string) error {
+	fs := r.db.fs
+	err := copyFile(fs, path, tmp)
+	if err == nil {
+		if err = fs.Rename(tmp, path); err == nil {
+			return nil
+		}
+		if info, serr := fs.Stat(path); runtime.GOOS == "windows" && serr == nil {
+			// It is open, and cannot be replaced: a sync is what there is.
+			err = fs.Truncate(path, info.Size())
+		}
+	}
+	_ = fs.Remove(tmp)
+	return err
 }
 
 // finish sorts the segments into those that hold something and the others.
