@@ -12,8 +12,8 @@ import (
 
 // Destroy removes the database in dir: its files, and the directory if nothing
 // else is in it. Files that are no database's stay. A directory without a
-// database is ErrNotDatabase and left alone; a missing one is no error. opts may
-// be nil; FS is what counts of it.
+// database, or of another engine, is ErrNotDatabase and left alone; a missing one
+// is no error. opts may be nil; FS is what counts of it.
 func Destroy(dir string, opts *Options) error {
 	o := opts.withDefaults()
 	if err := destroy(o.FS, dir); err != nil {
@@ -39,6 +39,9 @@ func destroy(fs vfs.FS, dir string) error {
 			return nil
 		}
 		return fmt.Errorf("%w: it has no manifest, and no CURRENT or %s that names one; if it is one, remove its files by hand", ErrNotDatabase, base.MarkerName)
+	}
+	if _, err := version.Inspect(fs, dir); errors.Is(err, ErrNotDatabase) {
+		return err
 	}
 	lock, err := fs.Lock(filepath.Join(dir, base.LockName), false)
 	if err != nil {

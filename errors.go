@@ -50,8 +50,8 @@ var (
 	// ErrExists: a database is there, and Options.ErrorIfExists was set.
 	ErrExists = base.ErrExists
 
-	// ErrNotDatabase: the directory holds files that are no database's; it is
-	// left alone.
+	// ErrNotDatabase: the directory holds files that are no database's, or those
+	// of another engine; it is left alone.
 	ErrNotDatabase = base.ErrNotDatabase
 
 	// ErrComparerMismatch: the database was written with another Comparer.

@@ -76,9 +76,10 @@ type RepairOptions struct {
 // in dir/lost; none is deleted. A sound database is left as it is.
 //
 // The database must not be open, else ErrLocked. A directory without any file of a
-// database is ErrNotExist; one with another order of keys than Options.Comparer is
-// ErrComparerMismatch, which names it. After an error the directory is what it was,
-// or repaired.
+// database is ErrNotExist; one that another engine made (Pebble, RocksDB, Badger) is
+// ErrNotDatabase, which names it; one with another order of keys than
+// Options.Comparer is ErrComparerMismatch, which names that. After an error the
+// directory is what it was, or repaired.
 //
 // Every table is read once, and those that have to be written anew a second time. It
 // needs space for these, and for all tables if the manifest is lost.
@@ -145,8 +146,15 @@ func (r *repair) locked(exclusive bool, fn func() error) (err error) {
 	if _, err := r.fs.Stat(r.dir); isNotExist(err) {
 		return ErrNotExist
 	}
+	name := filepath.Join(r.dir, base.LockName)
+	if _, err := r.fs.Stat(name); exclusive && isNotExist(err) {
+		// Nobody has it open. A directory that is no database shall get no lock file.
+		if _, err := surveyDir(r.fs, r.dir); err != nil {
+			return err
+		}
+	}
 	var lock io.Closer
-	lock, err = r.fs.Lock(filepath.Join(r.dir, base.LockName), !exclusive)
+	lock, err = r.fs.Lock(name, !exclusive)
 	switch {
 	case err == nil:
 		defer func() { err = errors.Join(err, lock.Close()) }()

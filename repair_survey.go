@@ -67,6 +67,11 @@ func surveyDir(fs vfs.FS, dir string) (*survey, error) {
 	}
 	s.have = list.Tables(s.upgraded)
 	s.choose()
+	if s.basis != BasisManifest {
+		if err := version.OtherEngine(fs, dir, list); err != nil {
+			return nil, err
+		}
+	}
 	return s, s.readComparer()
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -257,6 +258,9 @@ func TestRepairRefuses(t *testing.T) {
 	if _, err := strata.Repair("other", o); !errors.Is(err, strata.ErrNotExist) {
 		t.Errorf("a directory of something else: %v", err)
 	}
+	if names, err := fs.List("other"); err != nil || len(names) != 1 {
+		t.Errorf("a directory of something else holds %v after it, %v", names, err)
+	}
 	db, err := strata.Open("db", o.Options)
 	if err != nil {
 		t.Fatal(err)
@@ -272,6 +276,71 @@ func TestRepairRefuses(t *testing.T) {
 	}
 	if _, err := strata.Salvage("db", "other", o); !errors.Is(err, strata.ErrExists) {
 		t.Errorf("salvage to what exists: %v", err)
+	}
+}
+
+// What Pebble, RocksDB and Badger wrote was taken for a damaged database of ours: a
+// repair moved all of it to lost. Where a manifest of ours can be read, and where
+// nothing says that files are theirs, it goes on.
+func TestRepairOtherEngines(t *testing.T) {
+	for _, c := range []struct{ engine, says, files string }{
+		{"Pebble", "marker.manifest.000001.MANIFEST-000001", "000002.log 000005.sst MANIFEST-000001"},
+		{"Pebble", "OPTIONS-000003", "000002.log 000005.sst MANIFEST-000001 CURRENT"},
+		{"RocksDB", "OPTIONS-000007", "000008.log 000009.sst MANIFEST-000005 CURRENT IDENTITY LOG"},
+		{"Badger", "KEYREGISTRY", "000001.sst MANIFEST DISCARD"},
+		{"Badger", "000001.vlog", "000001.sst MANIFEST DISCARD"},
+	} {
+		t.Run(c.engine+" "+c.says, func(t *testing.T) {
+			fs := vfs.NewMem()
+			if err := fs.MkdirAll("db"); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range strings.Fields(c.files) {
+				writeMem(t, fs, "db/"+name, []byte("MANIFEST-000001\n"))
+			}
+			head := "[Version]\n  " + strings.ToLower(c.engine) + "_version=1.0\n"
+			writeMem(t, fs, "db/"+c.says, []byte(head))
+			before, err := fs.List("db")
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := &strata.Options{FS: fs, ErrorIfMissing: true}
+			_, openErr := strata.Open("db", o)
+			_, repairErr := strata.Repair("db", &strata.RepairOptions{Options: o})
+			_, salvageErr := strata.Salvage("db", "out", &strata.RepairOptions{Options: o})
+			for _, err := range []error{openErr, repairErr, salvageErr} {
+				if !errors.Is(err, strata.ErrNotDatabase) || errors.Is(err, strata.ErrCorruption) ||
+					!strings.Contains(err.Error(), c.says+" says that it is "+c.engine+"'s") {
+					t.Errorf("got %v", err)
+				}
+			}
+			if err := strata.Destroy("db", o); !errors.Is(err, strata.ErrNotDatabase) {
+				t.Errorf("destroy: %v", err)
+			}
+			after, err := fs.List("db")
+			if err != nil {
+				t.Fatal(err)
+			}
+			after = slices.DeleteFunc(after, func(n string) bool { return n == "LOCK" })
+			slices.Sort(before)
+			if slices.Sort(after); !slices.Equal(after, before) {
+				t.Errorf("%v became %v", before, after)
+			}
+
+			// Without the file that says so, the rest may be ours.
+			if err := fs.Remove("db/" + c.says); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := strata.Repair("db", &strata.RepairOptions{Options: o}); err != nil {
+				t.Errorf("with nothing that says so: %v", err)
+			}
+
+			// Beside a database of ours it says nothing.
+			writeMem(t, fs, "db/"+c.says, []byte(head))
+			if r, err := strata.Repair("db", &strata.RepairOptions{Options: o}); err != nil || !r.Sound {
+				t.Errorf("beside a sound database: %v\n%s", err, r)
+			}
+		})
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/vfs"
@@ -138,7 +137,8 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", uint8(s))
 }
 
-// Exists tells what dir is, and what it holds. It reads names and sizes only.
+// Exists tells what dir is, and what it holds. Where there is a pointer file it reads
+// names only.
 //
 // Without a pointer file, a directory with a table or a log that is not empty is no
 // new database: something was lost, and the error, a *base.CorruptionError, says so.
@@ -157,8 +157,8 @@ func Exists(fsys vfs.FS, dir string) (State, *Listing, error) {
 	case l.Has(base.FileCurrent):
 		return StateLevelDB, l, nil
 	}
-	if engine := l.otherEngine(); engine != "" {
-		return StateNew, l, fmt.Errorf("%w: it is %s's, which has a format of its own; copy it by what reads that", base.ErrNotDatabase, engine)
+	if err := OtherEngine(fsys, dir, l); err != nil {
+		return StateNew, l, err
 	}
 	rest, err := remains(fsys, dir, l)
 	if err == nil && rest != "" {
@@ -168,20 +168,6 @@ func Exists(fsys vfs.FS, dir string) (State, *Listing, error) {
 		err = l.disown(fsys, dir)
 	}
 	return StateNew, l, err
-}
-
-// otherEngine names the engine that a directory without a pointer file is of, if it
-// is one whose tables and logs have names like ours.
-func (l *Listing) otherEngine() string {
-	for _, name := range l.Foreign {
-		switch {
-		case strings.HasPrefix(name, "marker.format-version.") || strings.HasPrefix(name, "marker.manifest."):
-			return "Pebble"
-		case name == "KEYREGISTRY" || strings.HasSuffix(name, ".vlog"):
-			return "Badger"
-		}
-	}
-	return ""
 }
 
 // disown counts temporary files as foreign that an interrupted Create cannot have

@@ -23,6 +23,8 @@ type Inspection struct {
 
 // Inspect reads the pointer and the manifest of dir and changes nothing. A directory
 // without a database is base.ErrNotExist; damage is a *base.CorruptionError.
+//
+// A directory of another engine is base.ErrNotDatabase, not damaged.
 func Inspect(fsys vfs.FS, dir string) (*Inspection, error) {
 	_, in, err := inspect(fsys, dir)
 	return in, err
@@ -33,6 +35,13 @@ func inspect(fsys vfs.FS, dir string) (p pointer, in *Inspection, err error) {
 	if err != nil {
 		return p, nil, err
 	}
+	defer func() {
+		if errors.Is(err, base.ErrCorruption) {
+			if other := OtherEngine(fsys, dir, l); other != nil {
+				err = other
+			}
+		}
+	}()
 	if state == StateNew {
 		return p, nil, fmt.Errorf("%s: %w", dir, base.ErrNotExist)
 	}

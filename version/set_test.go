@@ -352,8 +352,13 @@ func TestExistsNamesOtherEngines(t *testing.T) {
 			t.Errorf("%s: %v", engine, err)
 		}
 		write(t, fs, "db", "CURRENT", "MANIFEST-000001\n")
-		if state, _, err := version.Exists(fs, "db"); err != nil || state != version.StateLevelDB {
+		state, l, err := version.Exists(fs, "db")
+		if err != nil || state != version.StateLevelDB {
 			t.Errorf("with CURRENT: %v, %v", state, err)
+		}
+		// Badger has no CURRENT, Pebble had one.
+		if other := version.OtherEngine(fs, "db", l); (other != nil) != (engine == "Pebble") {
+			t.Errorf("%s with CURRENT: %v", engine, other)
 		}
 	}
 }
