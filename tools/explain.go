@@ -23,7 +23,8 @@ func (e *explained) Unwrap() error { return e.cause }
 
 // explain says of an error what a person has to know, where the error of the system
 // tells less: that the argument is not there, or is a file and not a directory, or is
-// a directory with something else in it. err comes back as it is otherwise.
+// a directory with something else in it; of damage, in which database it is and what to
+// do. err comes back as it is otherwise.
 func (cmd *Command) explain(c *console, args []string, err error) error {
 	if err == nil || len(args) == 0 || errors.As(err, new(*UsageError)) || !strings.HasPrefix(strings.Trim(cmd.Args, "[]"), "DIR") {
 		return err
@@ -31,6 +32,10 @@ func (cmd *Command) explain(c *console, args []string, err error) error {
 	dir, create := args[0], ""
 	if cmd.Name == "put" || cmd.Name == "load" {
 		create = "; --create makes one"
+	}
+	var input *strata.CorruptionError
+	if errors.As(err, &input) && input.File == "" {
+		return err // what load was given is damaged, no file of the database
 	}
 	info, statErr := c.FS.Stat(dir)
 	switch {
@@ -40,6 +45,32 @@ func (cmd *Command) explain(c *console, args []string, err error) error {
 		return &explained{dir + " is a file, and this wants the directory of a database; dump, wal, manifest and sst look into files", err}
 	case statErr == nil && errors.Is(err, strata.ErrNotExist):
 		return &explained{dir + ": there is no database in this directory" + create, err}
+	case errors.Is(err, strata.ErrCorruption) || errors.Is(err, ErrDamaged):
+		return &explained{withDir(dir, err) + cmd.afterDamage(dir), err}
+	case errors.Is(err, strata.ErrNotDatabase):
+		return &explained{withDir(dir, err), err}
 	}
 	return err
+}
+
+// withDir returns the text of err with the directory in it.
+func withDir(dir string, err error) string {
+	text := err.Error()
+	if strings.Contains(" "+text, " "+dir+":") {
+		return text
+	}
+	return dir + ": " + text
+}
+
+// afterDamage returns lines that say what to do about damage that ended a command.
+// Those that look for damage, or mend it, have said more themselves.
+func (cmd *Command) afterDamage(dir string) string {
+	const next = "\n         -> strata "
+	switch cmd.Name {
+	case "doctor", "repair", "salvage":
+		return ""
+	case "verify":
+		return next + "repair " + dir + " --dry-run"
+	}
+	return next + "verify " + dir + next + "repair " + dir + " --dry-run"
 }

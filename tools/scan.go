@@ -26,6 +26,7 @@ var readCommands = []*Command{
 	},
 	{
 		Name: "count", Args: "DIR", Short: "count keys, and what lies between them", least: 1, most: 1,
+		Long:    "Where damage ends it, what was counted before is printed, marked as partial, and it fails.",
 		Example: "strata count db --prefix user:",
 		make:    func() action { return new(countCommand) },
 	},
@@ -320,20 +321,42 @@ func (x *countCommand) run(ctx context.Context, c *console, args []string) error
 	if err != nil {
 		return err
 	}
-	st, err := w.run(ctx, c, func(base.InternalKey, []byte) error { return nil })
-	if err != nil {
+	var last []byte
+	st, err := w.run(ctx, c, func(k base.InternalKey, _ []byte) error {
+		last = append(last[:0], k.UserKey...)
+		return nil
+	})
+	if err != nil && st == (walkStats{}) {
 		return err
 	}
-	if c.json {
-		return c.emit(map[string]int64{
-			"keys": st.Keys, "key_bytes": st.KeyBytes, "value_bytes": st.ValueBytes,
-			"skipped_tombstones": st.Skipped.Tombstones, "skipped_versions": st.Skipped.Dead,
-		})
+	n := counted{
+		Keys: st.Keys, KeyBytes: st.KeyBytes, ValueBytes: st.ValueBytes,
+		Tombstones: st.Skipped.Tombstones, Versions: st.Skipped.Dead,
+		Partial: err != nil,
 	}
-	c.printf("keys               %d\n", st.Keys)
-	c.printf("bytes of keys      %s\n", formatBytes(uint64(st.KeyBytes)))
-	c.printf("bytes of values    %s\n", formatBytes(uint64(st.ValueBytes)))
-	c.printf("skipped: deleted   %d\n", st.Skipped.Tombstones)
-	c.printf("skipped: old       %d\n", st.Skipped.Dead)
-	return nil
+	if c.json {
+		return errors.Join(err, c.emit(n))
+	}
+	if n.Partial && st.Keys > 0 {
+		c.printf("%s            only up to the key %s\n", c.paint(yellow, "partial"), c.key(last))
+	} else if n.Partial {
+		c.printf("%s            no key could be read\n", c.paint(yellow, "partial"))
+	}
+	c.printf("keys               %d\n", n.Keys)
+	c.printf("bytes of keys      %s\n", formatBytes(uint64(n.KeyBytes)))
+	c.printf("bytes of values    %s\n", formatBytes(uint64(n.ValueBytes)))
+	c.printf("skipped: deleted   %d\n", n.Tombstones)
+	c.printf("skipped: old       %d\n", n.Versions)
+	return err
+}
+
+// counted is what count has counted.
+type counted struct {
+	Keys       int64 `json:"keys"`
+	KeyBytes   int64 `json:"key_bytes"`
+	ValueBytes int64 `json:"value_bytes"`
+	Tombstones int64 `json:"skipped_tombstones"`
+	Versions   int64 `json:"skipped_versions"`
+	// Partial says that something kept it from reading to the end.
+	Partial bool `json:"partial"`
 }
