@@ -154,11 +154,15 @@ func (r *RepairReport) String() string {
 		fmt.Fprintf(&b, " (%s)", r.Manifest)
 	}
 	b.WriteString("\n")
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	var files strings.Builder
+	w := tabwriter.NewWriter(&files, 0, 0, 2, ' ', 0)
 	for _, f := range r.Files {
 		f.print(w)
 	}
 	w.Flush()
+	for line := range strings.Lines(files.String()) {
+		b.WriteString(strings.TrimRight(line, " \n") + "\n") // cells of short lines are padded
+	}
 	if n := len(r.Created); n > 0 {
 		fmt.Fprintf(&b, "new tables: %s\n", strings.Join(r.Created[:min(n, 20)], " "))
 	}
@@ -198,7 +202,7 @@ func (f *RepairFile) print(w *tabwriter.Writer) {
 			fmt.Fprintf(w, "    … and %d more\n", len(f.Problems)-i)
 			break
 		}
-		fmt.Fprintf(w, "    %s\n", p)
+		fmt.Fprintf(w, "    %s\n", strings.TrimPrefix(p, "strata: "))
 	}
 	for i, l := range f.Losses {
 		if i == printedLosses {
@@ -215,7 +219,7 @@ func (l RepairLoss) String() string {
 	if l.After != nil || l.UpTo != nil {
 		s += fmt.Sprintf(", keys %s to %s", keyOr(l.After, "the first"), keyOr(l.UpTo, "the last"))
 	}
-	return s + ": " + l.Reason
+	return s + ": " + strings.TrimPrefix(l.Reason, "strata: ")
 }
 
 func keyOr(key []byte, open string) string {

@@ -490,6 +490,21 @@ func removeMatching(t testing.TB, fs vfs.FS, prefix string) {
 	}
 }
 
+// The lines of a report ended in blanks, and causes named the package.
+func TestRepairReportText(t *testing.T) {
+	r := strata.RepairReport{Dir: "db", Files: []strata.RepairFile{
+		{Name: "000005.ldb", Level: 2, Action: strata.FileRewritten, Size: 10, Entries: 3, MovedTo: "lost/000005.ldb", Problems: []string{"strata: corruption in 000005.ldb: cut"}},
+		{Name: "MANIFEST-000002", Level: -1, Action: strata.FileReplaced, Size: 91},
+	}}
+	want := "db is repaired\nlist of tables from: the manifest\n" +
+		"  000005.ldb  L2  rewritten  10 bytes  3 entries  now lost/000005.ldb\n" +
+		"    corruption in 000005.ldb: cut\n" +
+		"  MANIFEST-000002    replaced  91 bytes\n"
+	if got := r.String(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 // ExampleRepair makes a database whose CURRENT was overwritten openable again.
 func ExampleRepair() {
 	fs := vfs.NewMem() // vfs.OS, the default, for a real directory

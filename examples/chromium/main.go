@@ -49,7 +49,7 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d origins; compacted to\n%s", n, db.Metrics())
+	fmt.Printf("origins: %d; compacted to\n%s", n, db.Metrics())
 	return db.Close()
 }
 
