@@ -6,7 +6,7 @@
 //
 //	LevelDB's format             upgraded format
 //	CURRENT                      STRATA
-//	 |  "MANIFEST-000007\n"       |  "STRATA-000007\n" and more, see marker.go
+//	 |  "MANIFEST-000007\n"       |  "STRATA-000007\n" and more, see pointer.go
 //	 v                            v
 //	MANIFEST-000007              STRATA-000007
 //	 |  edit edit edit            |  edit edit edit
