@@ -110,8 +110,11 @@ func (d *DB) Delete(key []byte, wo *WriteOptions) error {
 }
 
 // Write applies b: all of it or none. b is not modified. An empty batch with
-// Sync returns after everything committed before it is on disk.
+// Sync returns after everything committed before it is on disk; nil is one.
 func (d *DB) Write(b *Batch, wo *WriteOptions) error {
+	if b == nil {
+		return d.writeNothing(wo.wantSync())
+	}
 	if b.err != nil {
 		return b.err
 	}

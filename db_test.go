@@ -68,6 +68,8 @@ func TestNilIsEmpty(t *testing.T) {
 	require.NoError(t, db.Delete([]byte{}, nil))
 	_, err = db.Get(nil)
 	require.ErrorIs(t, err, ErrNotFound)
+	require.NoError(t, db.Write(nil, nil), "a nil batch, which goleveldb takes, was a panic")
+	require.NoError(t, db.Write(nil, Sync))
 }
 
 // nil bounds are open, an empty upper bound is an empty range.
@@ -261,6 +263,27 @@ func TestForeignDirectory(t *testing.T) {
 	names, err := fs.List("db")
 	require.NoError(t, err)
 	require.Equal(t, []string{"thesis.txt"}, names)
+}
+
+// A file in place of a directory was an error of the system alone, and Open with an
+// empty name left a lock file in the working directory.
+func TestNoDirectory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("file", []byte("mine"), 0o644))
+	for _, dir := range []string{"file", ""} {
+		for _, o := range []*Options{nil, {ReadOnly: true}, {ErrorIfMissing: true}} {
+			_, err := Open(dir, o)
+			require.ErrorIs(t, err, ErrNotDatabase, "%q", dir)
+		}
+		require.ErrorIs(t, Destroy(dir, nil), ErrNotDatabase)
+	}
+	for _, dry := range []bool{false, true} {
+		_, err := Repair("file", &RepairOptions{DryRun: dry})
+		require.ErrorIs(t, err, ErrNotDatabase)
+	}
+	names, err := vfs.OS.List(".")
+	require.NoError(t, err)
+	require.Equal(t, []string{"file"}, names)
 }
 
 func TestMissingAndExisting(t *testing.T) {

@@ -23,12 +23,16 @@ func Destroy(dir string, opts *Options) error {
 }
 
 func destroy(fs vfs.FS, dir string) error {
-	names, err := fs.List(dir)
+	list, err := version.List(fs, dir)
 	if isNotExist(err) {
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	names := list.Foreign
+	for _, f := range list.Files {
+		names = append(names, f.Name)
 	}
 	is, err := isDatabase(fs, dir, names)
 	if err != nil {

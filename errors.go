@@ -51,7 +51,7 @@ var (
 	ErrExists = base.ErrExists
 
 	// ErrNotDatabase: the directory holds files that are no database's, or those
-	// of another engine; it is left alone.
+	// of another engine, or it is a file; it is left alone.
 	ErrNotDatabase = base.ErrNotDatabase
 
 	// ErrComparerMismatch: the database was written with another Comparer.

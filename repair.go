@@ -143,8 +143,10 @@ func newRepair(ctx context.Context, dir string, o *RepairOptions) (*repair, erro
 // locked calls fn with the directory locked. A shared lock makes no lock file, and
 // goes without where there is none.
 func (r *repair) locked(exclusive bool, fn func() error) (err error) {
-	if _, err := r.fs.Stat(r.dir); isNotExist(err) {
+	if info, err := r.fs.Stat(r.dir); isNotExist(err) {
 		return ErrNotExist
+	} else if err == nil && !info.IsDir() {
+		return fmt.Errorf("%w: it is a file", ErrNotDatabase)
 	}
 	name := filepath.Join(r.dir, base.LockName)
 	if _, err := r.fs.Stat(name); exclusive && isNotExist(err) {

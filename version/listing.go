@@ -27,10 +27,16 @@ type ListedFile struct {
 }
 
 // List reads the names in dir. A missing directory is an error that is
-// fs.ErrNotExist.
+// fs.ErrNotExist; a file, or no name at all, is base.ErrNotDatabase.
 func List(fsys vfs.FS, dir string) (*Listing, error) {
+	if dir == "" {
+		return nil, fmt.Errorf("%w: its name is empty", base.ErrNotDatabase)
+	}
 	names, err := fsys.List(dir)
 	if err != nil {
+		if info, statErr := fsys.Stat(dir); statErr == nil && !info.IsDir() {
+			return nil, fmt.Errorf("%w: it is a file", base.ErrNotDatabase)
+		}
 		return nil, err
 	}
 	slices.Sort(names)
