@@ -114,9 +114,9 @@ func (c *console) dumpFile(ctx context.Context, name string) (damaged bool, err 
 	case base.FileManifest, base.FileManifestUpgr:
 		each = c.dumpEdit
 	case base.FileUnknown:
-		return false, fmt.Errorf("%s: unknown file type", name)
+		return false, fmt.Errorf("%s: the name says neither log, manifest nor table; wal dump, manifest dump and sst scan read files of any name", name)
 	default:
-		return false, fmt.Errorf("%s: not a dump-able file type", name)
+		return false, fmt.Errorf("%s: dump prints logs, manifests and tables, and this is none", name)
 	}
 	f, err := c.FS.Open(name)
 	if err != nil {

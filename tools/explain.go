@@ -26,10 +26,16 @@ func (e *explained) Unwrap() error { return e.cause }
 // a directory with something else in it; of damage, in which database it is and what to
 // do. err comes back as it is otherwise.
 func (cmd *Command) explain(c *console, args []string, err error) error {
-	if err == nil || len(args) == 0 || errors.As(err, new(*UsageError)) || !strings.HasPrefix(strings.Trim(cmd.Args, "[]"), "DIR") {
+	if err == nil || len(args) == 0 || errors.As(err, new(*UsageError)) {
 		return err
 	}
 	dir, create := args[0], ""
+	if strings.HasPrefix(cmd.Args, "FILE|DIR") && errors.Is(err, strata.ErrNotExist) && len(args) == 1 {
+		return &explained{dir + ": there is no database in this directory", err}
+	}
+	if !strings.HasPrefix(strings.Trim(cmd.Args, "[]"), "DIR") {
+		return err
+	}
 	if cmd.Name == "put" || cmd.Name == "load" {
 		create = "; --create makes one"
 	}
@@ -39,6 +45,8 @@ func (cmd *Command) explain(c *console, args []string, err error) error {
 	}
 	info, statErr := c.FS.Stat(dir)
 	switch {
+	case dir == "":
+		return &explained{"the name of the directory is empty", err}
 	case errors.Is(statErr, fs.ErrNotExist):
 		return &explained{dir + ": there is no such directory" + create, err}
 	case statErr == nil && !info.IsDir():

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -29,10 +30,20 @@ func newRootCmd(env *tools.Env) *cobra.Command {
 		Short:         "look into databases in LevelDB's format, check, repair and measure them",
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Version:       version(),
 	}
 	root.AddGroup(groups()...)
 	root.SetFlagErrorFunc(usage)
 	root.AddCommand(newToolCmds(env)...)
 	root.AddCommand(newBenchCmd(env), newManCmd())
 	return root
+}
+
+// version is that of the module, or "(devel)" where it was built in a checkout
+// that knows none.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
 }

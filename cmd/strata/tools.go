@@ -78,6 +78,8 @@ func newToolCmd(t *tools.Command, name string, env *tools.Env) *cobra.Command {
 		},
 	}
 	cmd.Flags().AddGoFlagSet(fs)
+	// Help shows a default as the command words it, not the number behind it.
+	fs.VisitAll(func(f *flag.Flag) { cmd.Flags().Lookup(f.Name).DefValue = f.DefValue })
 	return cmd
 }
 

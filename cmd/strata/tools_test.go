@@ -38,6 +38,9 @@ func TestToolsAreThere(t *testing.T) {
 		{"wal dump --keys " + dir, "k#1,SET", false},
 		{"verify " + dir, "ok", false},
 		{"help sst layout", "strata sst layout db/000005.ldb", false},
+		{"help scan", "(default newest)", false}, // was the number behind it
+		{"help scan", "(default all)", false},
+		{"--version", "strata version ", false},
 		{"sst", "strata sst [command]", false},
 		{"sst frobnicate", "", true},
 		{"frobnicate", "", true},
