@@ -146,9 +146,8 @@ type Options struct {
 
 	// MemtableBytes is the size at which a memtable is sealed and flushed.
 	// Default 64 MiB, 32 KiB to 2 GiB (256 MiB on 32-bit systems). Larger ones
-	// write less to disk but hold
-	// more memory (up to MaxMemtables of them) and make reopening after a crash
-	// slower, as that much log is replayed.
+	// write less to disk but hold more memory (up to MaxMemtables of them) and make
+	// reopening after a crash slower, as that much log is replayed.
 	MemtableBytes int64
 
 	// MaxMemtables is how many memtables may exist, the one being filled
