@@ -6,7 +6,10 @@ BASE     ?= HEAD~1
 CRASHES  := Crash|Fault|Damage|Kill|DiskFull
 PEERS    := $(wildcard bench/peers/go.mod)
 
-.PHONY: test race lint fuzz crash soak meta bench bench-peers bench-table bench-docs cover cross exchange
+.PHONY: help test race lint fuzz crash soak meta bench bench-peers bench-table bench-docs cover cross exchange
+
+help:  ## this list (make alone is the same)
+	@sed -n 's/^\([a-z-]*\):  ## /\1	/p' Makefile | expand -t 14
 
 test:  ## vet and all tests, invariants checked
 	$(GO) vet ./...
