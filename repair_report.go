@@ -184,7 +184,9 @@ func (f *RepairFile) print(w *tabwriter.Writer) {
 		level = fmt.Sprintf("L%d", f.Level)
 	}
 	fmt.Fprintf(w, "  %s\t%s\t%s\t%d bytes\t", f.Name, level, f.Action, f.Size)
-	if f.Entries > 0 {
+	if f.Entries == 1 {
+		fmt.Fprint(w, "1 entry")
+	} else if f.Entries > 1 {
 		fmt.Fprintf(w, "%d entries", f.Entries)
 	}
 	if f.EntriesLost > 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/strata-db/strata/internal/base"
 	"github.com/strata-db/strata/sstable"
 	"github.com/strata-db/strata/version"
+	"github.com/strata-db/strata/wal"
 )
 
 type findCommand struct{ orderFlag }
@@ -89,6 +90,7 @@ func (f *finder) search(ctx context.Context, order string) error {
 			return err
 		}
 		level, isLive := levels[file.Num]
+		err = nil
 		switch {
 		case isTable(file.Type):
 			isLive = isLive && file.Type == tableType(l, in.Upgraded, file.Num)
@@ -108,6 +110,9 @@ func (f *finder) search(ctx context.Context, order string) error {
 		if name := base.FileName(tableType(l, in.Upgraded, num), num); !slices.ContainsFunc(l.Files, func(x version.ListedFile) bool { return x.Name == name }) {
 			f.damaged = append(f.damaged, base.Corruptf(name, -1, "table of level %d is missing", level))
 		}
+	}
+	if err := f.checkLogs(ctx); err != nil {
+		return err
 	}
 	if len(f.damaged) > 0 && fingerprint(f.c.FS, f.dir) != before {
 		return f.damaged[0] // it may be the change: look again
@@ -164,6 +169,22 @@ func (f *finder) table(file version.ListedFile, level int, isLive bool) error {
 		f.add(p, kv.K, kv.V)
 	}
 	return it.Close()
+}
+
+// checkLogs replays the live logs as an opening would: log passes over damage.
+func (f *finder) checkLogs(ctx context.Context) error {
+	segments, err := liveLogs(f.c.FS, f.dir, f.in)
+	if err == nil {
+		_, err = wal.Replay(wal.ReplayOptions{FS: f.c.FS, Dir: f.dir, Segments: segments, Lockless: true},
+			func(wal.Segment, int64, []byte) error { return context.Cause(ctx) })
+	}
+	if errors.Is(err, base.ErrCorruption) {
+		f.damaged, err = append(f.damaged, err), nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // flushed meanwhile
+	}
+	return err
 }
 
 // log reads a log as far as it can be read, behind damage too.

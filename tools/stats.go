@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -48,16 +49,30 @@ type dirStats struct {
 	Total     levelStats   `json:"total"`
 	ReadAmp   int          `json:"read_amplification"` // runs that a read of an absent key may look at
 	LeftTotal int64        `json:"left_over_bytes"`
+	Damage    []string     `json:"damage,omitempty"` // of tables whose entries are not counted for it
 }
 
 func (s *statsCommand) run(ctx context.Context, c *console, args []string) error {
 	st, err := c.stats(ctx, args[0], s.count)
-	if err != nil {
+	if st == nil || err != nil && !errors.Is(err, base.ErrCorruption) {
 		return err
 	}
 	if c.json {
-		return c.emit(st)
+		err = c.emit(st)
+	} else {
+		st.print(c)
+		err = nil
 	}
+	for _, d := range st.Damage {
+		c.notef("%s", d)
+	}
+	if err == nil && len(st.Damage) > 0 {
+		err = fmt.Errorf("%s: %w: %s", args[0], ErrDamaged, plural(len(st.Damage), "table"))
+	}
+	return err
+}
+
+func (st *dirStats) print(c *console) {
 	c.printf("%s, %s, %s, last sequence %d\n\n", st.Manifest, plural(st.Edits, "edit"), st.Comparer, st.LastSeq)
 	g := newGrid("files ", "count", "bytes")
 	for _, f := range st.Files {
@@ -79,14 +94,14 @@ func (s *statsCommand) run(ctx context.Context, c *console, args []string) error
 	}
 	c.grid(g)
 	c.printf("\nread amplification %d: a read of an absent key may look at that many runs\n", st.ReadAmp)
-	if n := st.Total.Tables - st.Total.Known; n > 0 {
+	if n := st.Total.Tables - st.Total.Known - len(st.Damage); n > 0 {
 		c.notef("%s without properties, so entries are not known; --count reads them", plural(n, "table"))
 	}
-	return nil
 }
 
 // stats collects the counts of a database. Tables that vanish meanwhile were
-// compacted: the whole is read again.
+// compacted: the whole is read again. Damage of tables is an error, and beside it
+// there is what the others hold.
 func (c *console) stats(ctx context.Context, dir string, count bool) (*dirStats, error) {
 	return restarting(ctx, c, dir, func() (*dirStats, error) {
 		in, l, err := c.inspect(ctx, dir)
@@ -97,7 +112,8 @@ func (c *console) stats(ctx context.Context, dir string, count bool) (*dirStats,
 		if err := st.countFiles(c, in, l); err != nil {
 			return nil, err
 		}
-		return st, st.countLevels(ctx, c, in, l, count)
+		err = st.countLevels(ctx, c, in, l, count)
+		return st, err
 	})
 }
 
@@ -154,7 +170,8 @@ func fileKind(in *version.Inspection, l *version.Listing, levels map[base.FileNu
 	return 4
 }
 
-func (st *dirStats) countLevels(ctx context.Context, c *console, in *version.Inspection, l *version.Listing, count bool) error {
+// countLevels counts what the live tables hold, and returns the first damage there is.
+func (st *dirStats) countLevels(ctx context.Context, c *console, in *version.Inspection, l *version.Listing, count bool) (damage error) {
 	st.Total.Level = -1
 	done := int64(0)
 	for level := range version.NumLevels {
@@ -167,7 +184,10 @@ func (st *dirStats) countLevels(ctx context.Context, c *console, in *version.Ins
 			if errors.Is(err, fs.ErrNotExist) {
 				err = base.Corruptf(f.Name(), -1, "table of level %d is missing, %s names it", level, in.Manifest)
 			}
-			if err != nil {
+			if errors.Is(err, base.ErrCorruption) {
+				st.Damage = append(st.Damage, err.Error())
+				damage = cmp.Or(damage, err)
+			} else if err != nil {
 				return err
 			}
 			s.Tables++
@@ -188,10 +208,17 @@ func (st *dirStats) countLevels(ctx context.Context, c *console, in *version.Ins
 			st.ReadAmp++
 		}
 	}
-	return nil
+	return damage
 }
 
 func (n *tableCounts) add(o tableCounts) {
+	if o.Entries > 0 {
+		if n.Entries == 0 {
+			n.SmallestSeq = o.SmallestSeq
+		}
+		n.SmallestSeq = min(n.SmallestSeq, o.SmallestSeq)
+		n.LargestSeq = max(n.LargestSeq, o.LargestSeq)
+	}
 	n.Entries += o.Entries
 	n.Tombstones += o.Tombstones
 	n.RawKeyBytes += o.RawKeyBytes

@@ -136,7 +136,7 @@ func (c *console) comparer(dir, name, override string) (*base.Comparer, error) {
 		return nil, usagef("no order of keys is called %q", override)
 	}
 	if cmp == nil {
-		return nil, fmt.Errorf("%s: its keys are ordered by %q, which this program does not know (dump, lsm, sst and wal work without): %w",
+		return nil, fmt.Errorf("%s: its keys are ordered by %q, which this program does not know (dump, lsm, sst, verify and wal work without; a program that knows it can offer these commands by package tools): %w",
 			dir, name, strata.ErrComparerMismatch)
 	}
 	if want != name {
