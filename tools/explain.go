@@ -53,6 +53,8 @@ func (cmd *Command) explain(c *console, args []string, err error) error {
 		return &explained{dir + " is a file, and this wants the directory of a database; dump, wal, manifest and sst look into files", err}
 	case statErr == nil && errors.Is(err, strata.ErrNotExist):
 		return &explained{dir + ": there is no database in this directory" + create, err}
+	case errors.Is(err, strata.ErrLocked):
+		return &explained{dir + ": another program has it open; close it there, or use the commands that only look, which work beside it", err}
 	case errors.Is(err, strata.ErrCorruption) || errors.Is(err, ErrDamaged):
 		return &explained{withDir(dir, err) + cmd.afterDamage(dir), err}
 	case errors.Is(err, strata.ErrNotDatabase):

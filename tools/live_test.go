@@ -226,3 +226,26 @@ func TestCommandsAreDescribed(t *testing.T) {
 		}
 	}
 }
+
+// What writes says of an open database what to do, instead of the name of the lock;
+// what looks works beside it.
+func TestOpenDatabase(t *testing.T) {
+	dir := t.TempDir() + "/db"
+	db, err := strata.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Put([]byte("k"), []byte("v"), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"put", dir, "a", "b"}, {"repair", dir}, {"compact", dir}, {"destroy", dir, "--yes"}} {
+		_, errs, status := run(t, tools.Env{}, args...)
+		if want := "strata: " + dir + ": another program has it open"; status != tools.ExitFailed || !strings.HasPrefix(errs, want) {
+			t.Errorf("%s: status %d, %q", args[0], status, errs)
+		}
+	}
+	if out, errs, status := run(t, tools.Env{}, "get", dir, "k"); status != tools.ExitOK || out != "v\n" {
+		t.Errorf("get: status %d, %q, %q", status, out, errs)
+	}
+}
