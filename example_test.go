@@ -1,6 +1,8 @@
 package strata_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +47,27 @@ func Example() {
 	value, err := db.Get([]byte("apple"))
 	fmt.Println(string(value), err)
 	// Output: red <nil>
+}
+
+func ExampleComparer() {
+	longestFirst := &strata.Comparer{
+		Name: "example.LongestFirst",
+		Compare: func(a, b []byte) int {
+			return cmp.Or(cmp.Compare(len(b), len(a)), bytes.Compare(a, b))
+		},
+		EqualIsIdentical: true,
+	}
+	db, err := strata.Open("db", &strata.Options{FS: vfs.NewMem(), Comparer: longestFirst})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	put(db, "fig", "apple", "pear", "plum")
+	for key := range db.Range(nil, &err) {
+		fmt.Printf("%s ", key)
+	}
+	fmt.Println(err)
+	// Output: apple pear plum fig <nil>
 }
 
 func ExampleDB_Get() {

@@ -13,7 +13,17 @@ import (
 	"github.com/strata-db/strata/vfs"
 )
 
-// Comparer orders user keys; its Name is kept in the database.
+// Comparer orders user keys. Its fields:
+//
+//	Name              kept in the database; another order needs another name
+//	Compare           func(a, b []byte) int: negative, zero or positive; a total order
+//	Separator         func(dst, a, b []byte) []byte: appends a short k, a <= k < b; optional
+//	Successor         func(dst, a []byte) []byte: appends a short k >= a; optional
+//	EqualIsIdentical  Compare returns 0 for identical bytes only; without it tables
+//	                  have no filters
+//
+// The functions must be pure, and must not keep or change their arguments. Name and
+// Compare are needed.
 type Comparer = base.Comparer
 
 // BytewiseComparer orders keys as strings of unsigned bytes. It is the default,
@@ -72,7 +82,8 @@ func (c Compression) block() sstable.Compression {
 // FIFO.
 type Policy = compaction.Policy
 
-// LeveledOptions, TieredOptions and FIFOOptions configure the policies.
+// LeveledOptions, TieredOptions and FIFOOptions configure the policies. Package
+// compaction describes their fields.
 type (
 	LeveledOptions = compaction.LeveledOptions
 	TieredOptions  = compaction.TieredOptions
