@@ -99,10 +99,25 @@ const (
 )
 
 // Main runs the command that args name, prints what goes wrong to env.Err, and
-// returns the exit status.
+// returns the exit status. "help" lists the commands, "help COMMAND" describes one.
 func Main(ctx context.Context, env Env, args []string) int {
-	stderr := env.console(outputFlags{}).Err
+	con := env.console(outputFlags{})
+	stderr := con.Err
+	if len(args) > 0 && slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
+		if _, _, ok := Find(args[1:]); !ok {
+			printHelp(con.Out)
+			return ExitOK
+		}
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	cmd, rest, ok := Find(args)
+	if !ok && len(args) > 0 {
+		n := 1
+		if slices.ContainsFunc(Commands(), func(c *Command) bool { return strings.HasPrefix(c.Name, args[0]+" ") }) {
+			n = min(len(args), 2)
+		}
+		fmt.Fprintf(stderr, "strata: there is no command %q\n", strings.Join(args[:n], " "))
+	}
 	if !ok {
 		printHelp(stderr)
 		return ExitUsage

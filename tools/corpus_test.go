@@ -22,6 +22,27 @@ func run(tb testing.TB, env tools.Env, args ...string) (stdout, stderr string, s
 	return out.String(), errs.String(), status
 }
 
+// A program that embeds the commands printed its list to errors, with status 2, when it
+// was asked for help, and did not say which word was none of the commands.
+func TestMainHelps(t *testing.T) {
+	for _, c := range []struct {
+		args, out, errs string
+		status          int
+	}{
+		{"help", "Commands:\n", "", tools.ExitOK},
+		{"--help", "Commands:\n", "", tools.ExitOK},
+		{"help sst layout", "", "show where the blocks", tools.ExitOK},
+		{"frob db", "", "strata: there is no command \"frob\"\nCommands:\n", tools.ExitUsage},
+		{"sst frob", "", "strata: there is no command \"sst frob\"\n", tools.ExitUsage},
+		{"", "", "Commands:\n", tools.ExitUsage},
+	} {
+		out, errs, status := run(t, tools.Env{}, strings.Fields(c.args)...)
+		if status != c.status || !strings.HasPrefix(out, c.out) || !strings.HasPrefix(errs, c.errs) {
+			t.Errorf("%q: status %d, %q, %q", c.args, status, out, errs)
+		}
+	}
+}
+
 // corpusEnv knows the orders of the corpus.
 func corpusEnv() tools.Env {
 	return tools.Env{Comparers: []*strata.Comparer{testcorpus.LenFirst, testcorpus.Reverse}}
