@@ -35,8 +35,7 @@ func TestConformance(t *testing.T) {
 	}
 	sortKVs(want)
 	itertest.Run(t, want, base.Bytewise, func() iterator.Iterator {
-		p := db.pin()
-		rs := p.hold()
+		rs := holdState(db)
 		return &holding{db.newInternalIterator(new(iterParts), rs, &IterOptions{}), rs}
 	})
 	for _, s := range snaps {
@@ -91,4 +90,12 @@ func FuzzBatch(f *testing.F) {
 		require.Equal(t, want, got)
 		require.NoError(t, db.Close())
 	})
+}
+
+// holdState takes a reference to the current state, as an iterator does.
+func holdState(db *DB) *readState {
+	p := db.pin()
+	defer p.unpin()
+	p.refs.Add(1)
+	return p.readState
 }

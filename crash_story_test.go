@@ -205,8 +205,7 @@ func (s *story) judge(db *DB, survivors []*storyBatch, last base.SeqNum, must []
 // survivors returns the batches whose markers db holds, in order of sequence
 // numbers, and the last of these.
 func (s *story) survivors(db *DB) (list []*storyBatch, last base.SeqNum, err error) {
-	p := db.pin()
-	rs := p.hold()
+	rs := holdState(db)
 	defer rs.unref()
 	it := db.newInternalIterator(new(iterParts), rs, &IterOptions{})
 	defer it.Close()

@@ -71,7 +71,8 @@ func (d *DB) newIterator(p pinned, o *IterOptions, at base.SeqNum) *Iterator {
 	if p.readState == nil {
 		return &Iterator{err: ErrClosed}
 	}
-	rs := p.hold()
+	defer p.unpin() // deferred: a Comparer of the user's may panic
+	rs := p.readState
 	if at == base.SeqNumMax {
 		at = base.SeqNum(d.commits.visible.Load())
 	}
@@ -87,6 +88,7 @@ func (d *DB) newIterator(p pinned, o *IterOptions, at base.SeqNum) *Iterator {
 	if d.cmp.EqualIsIdentical && onlyDistinct(rs) {
 		parts.vis.AssumeDistinct()
 	}
+	rs.refs.Add(1)
 	d.iterators.add(it)
 	d.counters.iterators.Add(1)
 	return it

@@ -141,3 +141,54 @@ func TestPanickingComparerLetsGo(t *testing.T) {
 	broken = false
 	require.NoError(t, db.Close())
 }
+
+// A comparer of the user's that panics while an iterator is made, or in its midst,
+// must not keep the tree it would have walked, nor spoil those made later.
+func TestPanickingComparerLeavesIterators(t *testing.T) {
+	broken := false
+	cmp := &Comparer{Name: "test.panics", Compare: func(a, b []byte) int {
+		if broken {
+			panic("compare")
+		}
+		return bytes.Compare(a, b)
+	}}
+	db := openMem(t, &Options{Comparer: cmp})
+	for i := range 3 {
+		for j := range 20 {
+			mustPut(t, db, fmt.Sprintf("%02d", j), fmt.Sprint(i))
+		}
+		require.NoError(t, db.Flush())
+	}
+	old := db.state.Load()
+	broken = true
+	require.Panics(t, func() { db.NewIterator(&IterOptions{LowerBound: []byte("05")}) })
+	broken = false
+	for _, move := range []func(*Iterator) bool{
+		(*Iterator).First, (*Iterator).Last, (*Iterator).Next, (*Iterator).Prev,
+		func(it *Iterator) bool { return it.SeekGE([]byte("10")) },
+		func(it *Iterator) bool { return it.SeekLT([]byte("10")) },
+	} {
+		it := db.NewIterator(nil)
+		require.True(t, it.SeekGE([]byte("07")))
+		broken = true
+		require.Panics(t, func() { move(it) })
+		broken = false
+		require.NoError(t, it.Close())
+		require.NoError(t, it.Close())
+		n := 0
+		require.Panics(t, func() {
+			for range db.Range(nil, nil) {
+				n++
+				broken = n == 10
+			}
+		})
+		broken = false
+		n = 0
+		for range db.Range(nil, nil) {
+			n++
+		}
+		require.Equal(t, 20, n)
+	}
+	require.EqualValues(t, 1, old.refs.Load())
+	require.NoError(t, db.Close())
+}

@@ -119,13 +119,6 @@ func (p pinned) unpin() {
 	}
 }
 
-// hold turns the pin into a reference.
-func (p pinned) hold() *readState {
-	p.refs.Add(1)
-	p.unpin()
-	return p.readState
-}
-
 func (rs *readState) retire() {
 	rs.retired.Store(true)
 	rs.checkDrained()
