@@ -61,7 +61,7 @@ func (i *Iter) Reset() {
 func (i *Iter) toStart() {
 	i.next, i.off, i.err = 0, 0, nil
 	i.key = i.key[:0]
-	i.back.n = 0
+	i.back.n, i.back.undo = 0, 0
 }
 
 func (i *Iter) toEnd() *iterator.KV {

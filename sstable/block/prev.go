@@ -11,7 +11,7 @@ import (
 
 // backlogKeyBytes bounds the keys kept for walking backwards. A block may claim a
 // long key for every three bytes; ordinary restart intervals need a few hundred
-// bytes. Past the bound the oldest are dropped and decoded again when needed.
+// bytes. Past the bound the interval is walked by an undo log (undo.go).
 const backlogKeyBytes = 64 << 10
 
 // A backlog holds entries of one restart interval, decoded front to back, so
@@ -22,6 +22,7 @@ type backlog struct {
 	restart int // the interval's number, even when not in use: the next is likely the one before
 	entries []backEntry
 	keys    []byte
+	undo    int // entries of the undo log, which entries and keys are then; 0 = none
 }
 
 // backEntry is an entry of a backlog: where it is in the block, which has less
@@ -52,8 +53,14 @@ func (i *Iter) Prev() *iterator.KV {
 		i.toStart()
 		return nil
 	}
+	if n := i.back.undo; n > 1 && int(i.back.entries[n-1].off) == i.off {
+		return i.fromUndo()
+	}
 	if !i.fillBacklog(i.off) {
 		return nil
+	}
+	if i.back.undo > 0 {
+		return i.undone()
 	}
 	return i.fromBacklog()
 }
@@ -78,7 +85,7 @@ const shortKey = 64
 // before it.
 func (i *Iter) fillBacklog(end int) bool {
 	b := &i.back
-	b.restart = i.restartBefore(end)
+	b.restart, b.undo = i.restartBefore(end), 0
 	entries, keys, data := b.entries[:0], b.keys[:0], i.data[:end]
 	last, have := 0, 0 // where the last key begins in keys, and its length
 	for off := restartAt(i.block, len(i.data), b.restart); off != end; {
@@ -88,9 +95,8 @@ func (i *Iter) fillBacklog(end int) bool {
 			return i.backlogDamage("malformed entry at byte %d", off)
 		}
 		if len(keys)+size > backlogKeyBytes && len(entries) > 0 {
-			entries = entries[:0]
-			keys = keys[:copy(keys, keys[last:])]
-			last = 0
+			b.entries, b.keys = entries, keys
+			return i.fillUndo(end)
 		}
 		at := len(keys)
 		keys = slices.Grow(keys, size+8)
