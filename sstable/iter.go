@@ -256,11 +256,15 @@ func (it *Iter) Err() error {
 	return it.err
 }
 
-// Close implements iterator.Iterator.
+// Close implements iterator.Iterator. A second call does nothing, unless the Iter
+// has become another caller's meanwhile: nobody should rely on it.
 func (it *Iter) Close() error {
+	if it.r == nil {
+		return nil
+	}
 	err := it.Err()
 	it.stopPipe()
-	it.blk.Reset()
+	it.blk.Close() //nolint:errcheck // told by Err
 	it.ahead = readAhead{}
 	it.scratch = nil
 	it.r = nil

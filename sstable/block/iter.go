@@ -173,9 +173,20 @@ func (i *Iter) describe(off int) error {
 // Err implements iterator.Iterator.
 func (i *Iter) Err() error { return i.err }
 
+// maxKept is the largest buffer that a closed Iter keeps, in bytes.
+const maxKept = 4 * backlogKeyBytes
+
 // Close implements iterator.Iterator. i may be used again after Init.
 func (i *Iter) Close() error {
 	err := i.err
 	i.Reset()
+	if i.MemoryBytes() > maxKept {
+		i.key, i.back.keys, i.back.entries = nil, nil, nil
+	}
 	return err
+}
+
+// MemoryBytes returns the size of the buffers that i has grown.
+func (i *Iter) MemoryBytes() int {
+	return cap(i.key) + cap(i.back.keys) + cap(i.back.entries)*backEntryBytes
 }

@@ -33,6 +33,8 @@ type backEntry struct {
 	trailer         base.Trailer
 }
 
+const backEntryBytes = 32
+
 // Last implements iterator.Iterator.
 func (i *Iter) Last() *iterator.KV {
 	i.toStart()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"testing"
-	"unsafe"
 
 	"github.com/strata-db/strata/internal/base"
 )
@@ -56,7 +55,7 @@ func TestBackwardsOverASharedKey(t *testing.T) {
 	if it.Err() != nil || n != 0 || len(forwards) != entries+1 {
 		t.Fatalf("%v, %d of %d entries left", it.Err(), n, len(forwards))
 	}
-	if n := cap(it.back.entries)*int(unsafe.Sizeof(backEntry{})) + cap(it.back.keys); n > 4*len(data) {
+	if n := it.MemoryBytes(); n > 6*len(data) {
 		t.Fatalf("%d bytes for walking backwards over %d", n, len(data))
 	}
 }
