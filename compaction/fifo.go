@@ -15,7 +15,7 @@ type FIFOOptions struct {
 	MaxBytes uint64
 
 	// MergeFiles makes so many small neighbours one file of at most a tenth of
-	// MaxBytes, so that reads probe fewer. 0 is never (the default), at least 2
+	// MaxBytes, and a gibibyte, so that reads probe fewer. 0 is never (the default), at least 2
 	// otherwise. Each byte is then rewritten a few times.
 	MergeFiles int
 }
@@ -61,7 +61,7 @@ func (p *fifo) Pick(t *Tree) *Plan {
 }
 
 // mergeBytes bounds a merged file: what is dropped at once is at most about a
-// tenth of the database.
+// tenth of the database. What one table can be made of bounds it, too.
 func (p *fifo) mergeBytes() uint64 { return p.o.MaxBytes / 10 }
 
 // drop returns the plan that drops the oldest files of at least excess bytes

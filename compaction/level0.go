@@ -12,6 +12,29 @@ import (
 // freely to a merge out of it, so that one unit of work stays a unit.
 const maxMergeFiles = 32
 
+// maxMergeBytes bounds what one table made by a merge inside level 0 may hold, in
+// bytes of keys and values as far as these are known. Such a merge has one output,
+// and neither the index nor the filter of that may pass the 2 GiB that a block can
+// have: it would fail at its end, and be tried again for ever. Each takes less than
+// twice as much as the keys together, whatever their length.
+const maxMergeBytes = 1 << 30
+
+// mergeable reports that files may become one table.
+func mergeable(files []*version.FileMeta) bool {
+	var n uint64
+	for _, f := range files {
+		n += held(f)
+	}
+	return n <= maxMergeBytes
+}
+
+// held returns the bytes that f holds before compression, or if they are not known
+// its size.
+func held(f *version.FileMeta) uint64 {
+	s, _ := f.Stats()
+	return max(f.Size, s.RawBytes)
+}
+
 // An l0Set is a set of level 0 files that may leave level 0 together: no file
 // outside it that could be older than one of its own overlaps its span.
 //
@@ -163,7 +186,7 @@ func (t *Tree) byAge() []int {
 }
 
 // RelieveLevel0 returns the merge of at least minFiles neighbours inside level 0,
-// of at most maxBytes together, that costs the fewest bytes for each file it makes
+// of at most maxBytes and a gibibyte together, that costs the fewest bytes for each file it makes
 // disappear, or nil. It is for times at which a policy may not pick: it leaves all
 // other levels alone.
 func RelieveLevel0(t *Tree, minFiles int, maxBytes uint64) *Plan {
@@ -172,15 +195,16 @@ func RelieveLevel0(t *Tree, minFiles int, maxBytes uint64) *Plan {
 
 // mergeL0 returns the merge of neighbours (in number order) inside level 0 that
 // costs the fewest bytes for each file it makes disappear, nil if there is none
-// of at least minFiles files and at most maxBytes.
+// of at least minFiles files and at most maxBytes and maxMergeBytes.
 func (t *Tree) mergeL0(reason Reason, minFiles int, maxBytes uint64) *Plan {
 	files := t.Version.Files(0)
 	minFiles = max(minFiles, 2)
 	bestI, bestJ, best := 0, 0, 0.0
 	for i := range files {
-		var bytes uint64
+		var bytes, all uint64
 		for j := i; j < len(files) && j-i < maxMergeFiles && !t.busy(files[j]); j++ {
-			if bytes += files[j].Size; bytes > maxBytes {
+			bytes += files[j].Size
+			if all += held(files[j]); bytes > maxBytes || all > maxMergeBytes {
 				break
 			}
 			if j-i+1 < minFiles {

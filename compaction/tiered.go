@@ -182,8 +182,9 @@ func (p *tiered) merge(t *Tree, reason Reason, runs []sortedRun, i, j int) *Plan
 				return m
 			}
 		}
-		// No room below level 0 for now, or not the oldest of it.
-		if t.spare(t.numWindow(i, j)) {
+		// No room below level 0 for now, or not the oldest of it. What is too
+		// much for one table goes down into level 1 with the run there.
+		if t.spare(t.numWindow(i, j)) && mergeable(t.Version.Files(0)[i:j]) {
 			return t.insideL0(reason, i, j)
 		}
 		j++
