@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/strata-db/strata/internal/base"
 )
 
 // What is asked for ahead stays between the ends, is asked for once, and is
@@ -41,4 +43,18 @@ func TestAheadIsForLargeNewArenas(t *testing.T) {
 		require.Equal(t, ahead{}, h)
 		require.Zero(t, h.asked(a))
 	}
+}
+
+// What was asked for ahead in an arena that a large batch then outgrew is not
+// forgotten: it may be resident.
+func TestAheadOfOutgrownArena(t *testing.T) {
+	m := New(base.Bytewise, 32<<20)
+	defer m.Unref()
+	require.True(t, m.Reserve(1, 1))
+	require.True(t, m.Reserve(1, 1))
+	m.Unreserve(2, 2)
+	asked := m.ahead.asked(m.tree.Load().mem)
+	require.True(t, m.Reserve(1, 80<<20))
+	require.Len(t, m.outgrown, 1)
+	require.GreaterOrEqual(t, m.outgrown[0].touched, asked)
 }

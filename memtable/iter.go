@@ -228,8 +228,12 @@ func (it *iter) backward() *iterator.KV {
 
 func (it *iter) Err() error { return nil }
 
-// Close gives the iterator to the next caller of NewIter.
+// Close gives the iterator to the next caller of NewIter. A second call does
+// nothing, unless that caller has it already.
 func (it *iter) Close() error {
+	if it.t == nil {
+		return nil
+	}
 	it.t, it.tr, it.nd, it.kv = nil, nil, nil, iterator.KV{}
 	iterPool.Put(it)
 	return nil

@@ -149,3 +149,20 @@ func TestWordOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestIterClosedTwice: it goes to one new owner, not to two.
+func TestIterClosedTwice(t *testing.T) {
+	m := New(base.Bytewise, 64<<10)
+	defer m.Unref()
+	for range 100 { // the pool may forget what it is given
+		it := m.NewIter()
+		it.Close()
+		it.Close()
+		a, b := m.NewIter(), m.NewIter()
+		if a == b {
+			t.Fatal("two owners")
+		}
+		a.Close()
+		b.Close()
+	}
+}

@@ -85,6 +85,7 @@ func (t *Table) provide(need int64) bool {
 		return false
 	}
 	if old != nil {
+		old.mem.touched = max(old.mem.touched, t.ahead.asked(old.mem))
 		t.outgrown = append(t.outgrown, old.mem)
 	}
 	t.ahead = newAhead(mem)
