@@ -49,7 +49,7 @@ func getSlow(cmp *base.Comparer, data []byte, x Index, at Where, target base.Int
 		err = i.Err()
 		more = err == nil
 	}
-	i.Reset()
+	i.Close() //nolint:errcheck // told above
 	iterPool.Put(i)
 	return value, t, ok, more, err
 }
