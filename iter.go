@@ -218,7 +218,9 @@ func (d *DB) outside(f *version.FileMeta, o *IterOptions) bool {
 		o.UpperBound != nil && d.cmp.Compare(f.Smallest.UserKey, o.UpperBound) >= 0
 }
 
-// ready reports whether the iterator may be moved.
+// ready reports whether the iterator may be moved. It counts as not positioned
+// until moved: if a Comparer of the user's panics meanwhile, what it stood at may
+// be gone, and only an absolute positioning is sound.
 func (it *Iterator) ready() bool {
 	if it.err != nil {
 		it.valid = false
@@ -229,12 +231,12 @@ func (it *Iterator) ready() bool {
 		it.valid = false
 		return false
 	}
-	it.fresh = false
+	it.fresh, it.valid = true, false
 	return true
 }
 
 func (it *Iterator) moved(ok bool) bool {
-	it.valid = ok
+	it.fresh, it.valid = false, ok
 	if !ok {
 		if err := it.parts.vis.Err(); err != nil {
 			it.err = it.db.readError(err)

@@ -173,9 +173,17 @@ func TestPanickingComparerLeavesIterators(t *testing.T) {
 		broken = true
 		require.Panics(t, func() { move(it) })
 		broken = false
-		require.NoError(t, it.Close())
-		require.NoError(t, it.Close())
+		require.False(t, it.Valid())
+		require.Nil(t, it.Key())
 		n := 0
+		for it.Next() { // it is as if new
+			require.Equal(t, fmt.Sprintf("%02d 2", n), fmt.Sprintf("%s %s", it.Key(), it.Value()))
+			n++
+		}
+		require.Equal(t, 20, n)
+		require.NoError(t, it.Close())
+		require.NoError(t, it.Close())
+		n = 0
 		require.Panics(t, func() {
 			for range db.Range(nil, nil) {
 				n++
