@@ -121,17 +121,21 @@ func TestClosedIteratorLeavesOthersAlone(t *testing.T) {
 	}
 }
 
-// A comparer of the user's that panics in a read must not keep Close waiting for
-// that read.
-func TestPanickingComparerLetsGo(t *testing.T) {
-	broken := false
-	cmp := &Comparer{Name: "test.panics", Compare: func(a, b []byte) int {
-		if broken {
+// panicking returns a bytewise order that panics while *broken.
+func panicking(broken *bool) *Comparer {
+	return &Comparer{Name: "test.panics", Compare: func(a, b []byte) int {
+		if *broken {
 			panic("compare")
 		}
 		return bytes.Compare(a, b)
 	}}
-	db := openMem(t, &Options{Comparer: cmp})
+}
+
+// A comparer of the user's that panics in a read must not keep Close waiting for
+// that read.
+func TestPanickingComparerLetsGo(t *testing.T) {
+	broken := false
+	db := openMem(t, &Options{Comparer: panicking(&broken)})
 	mustPut(t, db, "a", "1")
 	mustPut(t, db, "b", "1")
 	broken = true
@@ -146,13 +150,7 @@ func TestPanickingComparerLetsGo(t *testing.T) {
 // must not keep the tree it would have walked, nor spoil those made later.
 func TestPanickingComparerLeavesIterators(t *testing.T) {
 	broken := false
-	cmp := &Comparer{Name: "test.panics", Compare: func(a, b []byte) int {
-		if broken {
-			panic("compare")
-		}
-		return bytes.Compare(a, b)
-	}}
-	db := openMem(t, &Options{Comparer: cmp})
+	db := openMem(t, &Options{Comparer: panicking(&broken)})
 	for i := range 3 {
 		for j := range 20 {
 			mustPut(t, db, fmt.Sprintf("%02d", j), fmt.Sprint(i))

@@ -15,8 +15,8 @@ type FIFOOptions struct {
 	MaxBytes uint64
 
 	// MergeFiles makes so many small neighbours one file of at most a tenth of
-	// MaxBytes, and a gibibyte, so that reads probe fewer. 0 is never (the default), at least 2
-	// otherwise. Each byte is then rewritten a few times.
+	// MaxBytes, and a gibibyte, so that reads probe fewer. 0 is never (the
+	// default), at least 2 otherwise. Each byte is then rewritten a few times.
 	MergeFiles int
 }
 

@@ -186,9 +186,9 @@ func (t *Tree) byAge() []int {
 }
 
 // RelieveLevel0 returns the merge of at least minFiles neighbours inside level 0,
-// of at most maxBytes and a gibibyte together, that costs the fewest bytes for each file it makes
-// disappear, or nil. It is for times at which a policy may not pick: it leaves all
-// other levels alone.
+// of at most maxBytes and a gibibyte together, that costs the fewest bytes for each
+// file it makes disappear, or nil. It is for times at which a policy may not pick:
+// it leaves all other levels alone.
 func RelieveLevel0(t *Tree, minFiles int, maxBytes uint64) *Plan {
 	return t.mergeL0(ReasonIntraL0, minFiles, maxBytes)
 }
