@@ -73,6 +73,24 @@ type write struct {
 	bytes      int64 // of keys and values, about
 }
 
+// tryKeys lets cmp look at each key of w alone. A comparer of the user's that
+// panics on a malformed key then does so while nothing of w is anywhere, and not
+// in the midst of an insert, where others would wait for it for ever.
+func (w *write) tryKeys(cmp *base.Comparer) {
+	if w.batch == nil {
+		cmp.Compare(w.key, w.key)
+		return
+	}
+	r := batch.NewReader(w.batch)
+	for {
+		_, key, _, ok, err := r.Next()
+		if err != nil || !ok {
+			return // validated before
+		}
+		cmp.Compare(key, key)
+	}
+}
+
 // record puts the log record of w together in buf.
 func (w *write) record(buf []byte, seq base.SeqNum) []byte {
 	switch {
@@ -118,6 +136,9 @@ func insertBatch(m *memtable.Table, data []byte, seq base.SeqNum) {
 func (d *DB) commit(w *write, sync bool) error {
 	if d.opts.ReadOnly {
 		return ErrReadOnly
+	}
+	if !d.cmp.IsBytewise() {
+		w.tryKeys(d.cmp)
 	}
 	if sync {
 		if err := d.healLog(); err != nil {

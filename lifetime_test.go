@@ -146,6 +146,37 @@ func TestPanickingComparerLetsGo(t *testing.T) {
 	require.NoError(t, db.Close())
 }
 
+// A comparer of the user's that panics on malformed keys refuses them before
+// anything of the write is in the log or takes part in the order of commits.
+func TestPanickingComparerRefusesKeys(t *testing.T) {
+	fs := vfs.NewMem()
+	o := &Options{FS: fs, Comparer: &Comparer{Name: "test.digits", Compare: func(a, b []byte) int {
+		if len(a) != 2 || len(b) != 2 {
+			panic("keys have two digits")
+		}
+		return bytes.Compare(a, b)
+	}}}
+	db, err := Open("db", o)
+	require.NoError(t, err)
+	mustPut(t, db, "05", "1")
+	seq := db.Metrics().LastSeq
+	require.Panics(t, func() { db.Put([]byte("5"), nil, nil) })
+	require.Panics(t, func() { db.Delete([]byte("005"), nil) })
+	var b Batch
+	b.Put([]byte("04"), []byte("x"))
+	b.Put(nil, nil)
+	require.Panics(t, func() { db.Write(&b, &WriteOptions{Sync: true}) })
+	require.Equal(t, seq, db.Metrics().LastSeq)
+	mustPut(t, db, "06", "1")
+	require.NoError(t, db.Flush())
+	require.NoError(t, db.Close())
+	db, err = Open("db", o)
+	require.NoError(t, err)
+	_, err = db.Get([]byte("04"))
+	require.ErrorIs(t, err, ErrNotFound)
+	require.NoError(t, db.Close())
+}
+
 // A comparer of the user's that panics while an iterator is made, or in its midst,
 // must not keep the tree it would have walked, nor spoil those made later.
 func TestPanickingComparerLeavesIterators(t *testing.T) {

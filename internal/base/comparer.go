@@ -12,7 +12,10 @@ type Comparer struct {
 	Name string
 
 	// Compare returns a negative number, zero or a positive number as a sorts
-	// before, equal to or after b. It must be a total order.
+	// before, equal to or after b. It must be a total order. If it panics on some
+	// keys, it must do so when both a and b are such a key: writes try each key
+	// with itself before they begin, and a panic later makes other writes and
+	// Close wait for ever.
 	Compare func(a, b []byte) int
 
 	// Separator appends to dst a key k with a <= k < b, as short as it can make
