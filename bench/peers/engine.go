@@ -85,7 +85,7 @@ var engines = []engine{
 	{name: "goleveldb", module: "github.com/syndtr/goleveldb", open: openGoleveldb, loadBatch: 1, lsm: true,
 		notes: "WAL reaches the OS with each write; seek compactions off; one compaction at a time"},
 	{name: "pebble", module: "github.com/cockroachdb/pebble/v2", open: openPebble, loadBatch: 1, lsm: true,
-		notes: "WAL of unsynced writes is buffered in the process; CockroachDB's thresholds and index blocks"},
+		notes: "WAL of unsynced writes is buffered in the process; CockroachDB's thresholds and index blocks; memtables, which it takes out of the cache, come on top"},
 	{name: "leveldb", module: "libleveldb-dev", native: true, loadBatch: 1, lsm: true,
 		notes: "WAL reaches the OS with each write; one background thread; compacts because of seeks, too"},
 	{name: "rocksdb", module: "librocksdb-dev", native: true, loadBatch: 1, lsm: true,
