@@ -431,11 +431,16 @@ func unneeded(db *DB) ([]string, error) {
 }
 
 // hooked wraps fs so that hook is called before every call that changes or
-// syncs something.
+// syncs something, by one goroutine at a time.
 func hooked(fs vfs.FS, hook func(vfs.Op)) *vfs.Fault {
 	f := vfs.NewFault(fs)
 	if hook != nil {
-		f.Add(&vfs.Rule{Match: func(op vfs.Op) bool { return changes(op.Kind) }, Delay: hook})
+		var mu sync.Mutex
+		f.Add(&vfs.Rule{Match: func(op vfs.Op) bool { return changes(op.Kind) }, Delay: func(op vfs.Op) {
+			mu.Lock()
+			defer mu.Unlock()
+			hook(op)
+		}})
 	}
 	return f
 }

@@ -2,7 +2,6 @@ package strata
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -181,7 +180,8 @@ func TestDiskFullAtAnySize(t *testing.T) {
 		}
 		s.disk.SetLimit(1 << 40)
 		require.NoError(t, s.fair(db), "seed %d", seed)
-		require.NoError(t, errors.Join(db.Flush(), db.Close()), "seed %d", seed)
+		require.True(t, eventually(func() bool { err = db.Flush(); return err == nil }), "seed %d: %v", seed, err)
+		require.NoError(t, db.Close(), "seed %d", seed)
 		stop()
 	}
 }

@@ -58,6 +58,7 @@ func TestLateIteratorRemovesNothing(t *testing.T) {
 		require.NoError(t, err)
 		mustPut(t, db, "a", "1")
 		require.NoError(t, db.Flush())
+		require.NoError(t, db.WaitIdle(context.Background())) // its log may go a moment later
 		return db
 	}
 	db := fill()

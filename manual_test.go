@@ -14,7 +14,7 @@ import (
 func TestWritersBesideCompactRange(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
 	block := false
-	o := &Options{Events: &Events{CompactionBegin: func(i CompactionInfo) {
+	o := &Options{Workers: 2, Events: &Events{CompactionBegin: func(i CompactionInfo) {
 		if block && i.Reason == "manual" {
 			close(begun)
 			<-release

@@ -40,9 +40,15 @@ func browser(t *testing.T, args ...string) string {
 		}
 		t.Skip("no Chromium in PATH")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	profile := t.TempDir()
+	// Not t.TempDir, which fails the test if one of the browser's processes that
+	// is about to end still writes there.
+	profile, err := os.MkdirTemp("", "strata-browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(profile)
 	cmd := exec.CommandContext(ctx, name, append([]string{
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--user-data-dir=" + profile,
