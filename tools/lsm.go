@@ -12,13 +12,14 @@ import (
 )
 
 type lsmCommand struct {
-	tables, count bool
-	metrics       string
+	tables, count   bool
+	metrics, policy string
 }
 
 func (x *lsmCommand) flags(fs *flag.FlagSet) {
 	fs.BoolVar(&x.tables, "tables", false, "list every table")
 	fs.BoolVar(&x.count, "count", false, "read tables without properties through, for their tombstones")
+	fs.StringVar(&x.policy, "policy", "leveled", "whose scores are shown: leveled or tiered, with their default options")
 	fs.StringVar(&x.metrics, "metrics", "", "show the metrics in `file` too, saved by the application as JSON: caches, stalls, snapshots; - is standard input")
 }
 
@@ -28,7 +29,7 @@ type levelSummary struct {
 	Runs       int            `json:"runs"`
 	Tables     int            `json:"tables"`
 	Bytes      uint64         `json:"bytes"`
-	Score      float64        `json:"score"` // 1 and more wants compaction, by the default policy
+	Score      float64        `json:"score"` // 1 and more wants compaction, by the policy
 	Entries    uint64         `json:"entries"`
 	Tombstones uint64         `json:"tombstones"`
 	Known      int            `json:"counted_tables"` // whose entries and tombstones these are
@@ -39,6 +40,7 @@ type levelSummary struct {
 // treeSummary is what lsm tells.
 type treeSummary struct {
 	Dir      string          `json:"dir"`
+	Policy   string          `json:"policy"` // whose scores these are; a directory does not say which it has
 	Manifest string          `json:"manifest"`
 	Comparer string          `json:"comparer"`
 	Upgraded bool            `json:"upgraded"`
@@ -53,6 +55,10 @@ type treeSummary struct {
 }
 
 func (x *lsmCommand) run(ctx context.Context, c *console, args []string) (err error) {
+	policy, err := policyNamed(x.policy)
+	if err != nil {
+		return err
+	}
 	var m *strata.Metrics
 	if x.metrics != "" {
 		if m, err = c.readMetrics(x.metrics); err != nil {
@@ -63,7 +69,7 @@ func (x *lsmCommand) run(ctx context.Context, c *console, args []string) (err er
 	if err != nil {
 		return err
 	}
-	s := r.summary()
+	s := r.summary(policy)
 	s.Metrics = m
 	if c.json {
 		err = c.emit(s)
@@ -77,9 +83,9 @@ func (x *lsmCommand) run(ctx context.Context, c *console, args []string) (err er
 }
 
 // summary adds up the tree.
-func (r *treeReading) summary() *treeSummary {
+func (r *treeReading) summary(policy compaction.Policy) *treeSummary {
 	s := &treeSummary{
-		Dir: r.dir, Manifest: r.in.Manifest, Comparer: r.in.Comparer, Upgraded: r.in.Upgraded,
+		Dir: r.dir, Policy: policy.Name(), Manifest: r.in.Manifest, Comparer: r.in.Comparer, Upgraded: r.in.Upgraded,
 		LogNum: r.in.Contents.LogNum, Logs: r.logs, LogBytes: r.logBytes, LastSeq: r.in.Contents.LastSeq,
 	}
 	var p replayer
@@ -87,7 +93,7 @@ func (r *treeReading) summary() *treeSummary {
 		p.count(e)
 	}
 	last, written := &p.frame, uint64(0)
-	scores := r.scores()
+	scores := r.scores(policy)
 	for level := range version.NumLevels {
 		l := levelSummary{Level: level, Tables: len(r.in.Contents.Files[level]), Score: round(scores[level]), Written: last.Written[level]}
 		for _, f := range ordered(r.in, level, r.cmp) {
@@ -112,16 +118,25 @@ func (r *treeReading) summary() *treeSummary {
 	return s
 }
 
-// scores judges the levels as the default policy does, which needs counts and sizes
-// only.
-func (r *treeReading) scores() []float64 {
+func policyNamed(name string) (compaction.Policy, error) {
+	switch name {
+	case "leveled":
+		return compaction.Leveled(compaction.LeveledOptions{}), nil
+	case "tiered":
+		return compaction.Tiered(compaction.TieredOptions{}), nil
+	}
+	return nil, usagef("--policy is %q, want leveled or tiered", name)
+}
+
+// scores judges the levels as a policy does, which needs counts and sizes only.
+func (r *treeReading) scores(policy compaction.Policy) []float64 {
 	var levels [version.NumLevels][]*version.FileMeta
 	for level := range levels {
 		levels[level] = r.in.Contents.SortedFiles(level)
 	}
 	v := version.NewVersion(base.Bytewise, levels)
 	defer v.Unref()
-	return compaction.Leveled(compaction.LeveledOptions{}).Scores(&compaction.Tree{Version: v})
+	return policy.Scores(&compaction.Tree{Version: v})
 }
 
 func (x *lsmCommand) print(c *console, r *treeReading, s *treeSummary) error {

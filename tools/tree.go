@@ -19,11 +19,11 @@ var treeCommands = []*Command{
 	},
 	{
 		Name: "lsm", Args: "DIR", Short: "draw the tree: levels, runs, sizes, scores, amplification", least: 1, most: 1,
-		Long: "Scores are those of the default policy: at 1 and more it wants to compact the level. What was written into\n" +
-			"each level, and the write amplification, go back to the beginning of the manifest and leave out the log.\n" +
-			"Tables of other engines do not count their tombstones: --count reads them through. Caches, stalls and\n" +
-			"snapshots only the running program knows: --metrics shows what json.Marshal made of its DB.Metrics.",
-		Example: "strata lsm db\nstrata lsm db --tables\nstrata lsm db --metrics metrics.json",
+		Long: "Scores are those of the default policy, or of --policy: at 1 and more it wants to compact the level. What\n" +
+			"was written into each level, and the write amplification, go back to the beginning of the manifest and leave\n" +
+			"out the log. Tables of other engines do not count their tombstones: --count reads them through. Caches, stalls\n" +
+			"and snapshots only the running program knows: --metrics shows what json.Marshal made of its DB.Metrics.",
+		Example: "strata lsm db\nstrata lsm db --tables\nstrata lsm db --policy tiered\nstrata lsm db --metrics metrics.json",
 		make:    func() action { return new(lsmCommand) },
 	},
 	{
