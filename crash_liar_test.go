@@ -18,7 +18,7 @@ import (
 // that the engine builds on, or one step that it takes, as an engine with a bug
 // would; the crash sweep must notice each within some hundred disks.
 func TestCrashCheckerFindsBrokenPromises(t *testing.T) {
-	disks := envInt("STRATA_CRASH_IMAGES", 0)/10 + 10_000 // some need hundreds when unlucky
+	disks := envInt("STRATA_CRASH_IMAGES", 0)/10 + 3000
 	for _, c := range []struct {
 		name string
 		lie  func(*liar)

@@ -2,6 +2,7 @@ package strata
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -178,10 +179,9 @@ func TestDiskFullAtAnySize(t *testing.T) {
 			k.disk.SetLimit(1 << 40)
 			require.NoError(t, s.examine(k, s.story, 0), "seed %d", seed)
 		}
-		s.disk.SetLimit(1 << 40)
+		betweenFlushes(t, db, func() { s.disk.SetLimit(1 << 40) })
 		require.NoError(t, s.fair(db), "seed %d", seed)
-		require.True(t, eventually(func() bool { err = db.Flush(); return err == nil }), "seed %d: %v", seed, err)
-		require.NoError(t, db.Close(), "seed %d", seed)
+		require.NoError(t, errors.Join(db.Flush(), db.Close()), "seed %d", seed)
 		stop()
 	}
 }

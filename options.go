@@ -23,7 +23,8 @@ import (
 //	                  have no filters
 //
 // The functions must be pure, and must not keep or change their arguments. Name and
-// Compare are needed.
+// Compare are needed. A Compare that panics on malformed keys must do so for such a
+// key and itself: writes try that first, and a panic later hangs other writes.
 type Comparer = base.Comparer
 
 // BytewiseComparer orders keys as strings of unsigned bytes. It is the default,

@@ -40,7 +40,7 @@ func browser(t *testing.T, args ...string) string {
 		}
 		t.Skip("no Chromium in PATH")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	// Not t.TempDir, which fails the test if one of the browser's processes that
 	// is about to end still writes there.

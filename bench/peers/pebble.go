@@ -16,8 +16,8 @@ type pebbleDB struct{ *pebble.DB }
 // DefaultPebbleOptions) where the common settings leave them open.
 //
 // Pebble takes the memory of its memtables out of the cache (Cache.Reserve): after
-// an opening there are two, the replayed and the new one, and a cache of twice
-// their size would hold nothing. They come on top of it here.
+// an opening there are two, the replayed and the new one, which together are as
+// large as the cache: it would hold nothing. They come on top of it here.
 func openPebble(dir string) (DB, error) {
 	cache := pebble.NewCache(cacheBytes + 2*memtableBytes)
 	defer cache.Unref()
